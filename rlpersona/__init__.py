@@ -1,0 +1,1 @@
+"""rlpersona: a laboratory for persona reinforcement learning on Ray."""

@@ -1,0 +1,119 @@
+"""Every config class: frozen, unknown keys refused, each field with its unit and meaning."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+RUN_NAME = r"^[A-Za-z0-9._-]{1,64}$"
+
+
+class Config(BaseModel):
+    """Base of all configs: values cannot change after construction, misspelt keys do not pass."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+
+class ModelConfig(Config):
+    """Which language model, on which engine, in how many replicas."""
+
+    name: str = Field(
+        "nano", description="'nano', a folder, or a hub name such as Qwen/Qwen2.5-7B-Instruct"
+    )
+    engine: Literal["hf", "vllm"] = Field("hf", description="transformers or vLLM")
+    device: Literal["auto", "cpu", "cuda"] = Field("auto", description="auto: cuda where there is one")
+    dtype: Literal["auto", "float32", "bfloat16", "float16"] = Field(
+        "auto", description="auto: float32 on CPU, bfloat16 on a GPU"
+    )
+    batch_tokens: int = Field(16384, ge=64, description="padded tokens in one forward pass (HF engine)")
+    gpu_memory: float = Field(0.85, gt=0, le=1, description="share of GPU memory that vLLM takes")
+    replicas: int = Field(1, ge=1, description="model replicas, each a Ray actor")
+    cpus_per_replica: float = Field(1, ge=0)
+    gpus_per_replica: float = Field(0, ge=0)
+    chunk: int = Field(256, ge=1, description="prompts sent to a replica at a time; fixes the batches")
+    max_restarts: int = Field(3, ge=0, description="dead replicas replaced before the run stops")
+
+
+class ValidationConfig(Config):
+    """How the winners are measured again, on questions that the search never saw."""
+
+    questions: int = Field(400, ge=2, description="fresh questions; every persona answers all of them")
+    winners: int = Field(5, ge=1, description="the policy's best personas")
+    random: int = Field(10, ge=1, description="personas drawn at random, for comparison")
+    level: float = Field(0.95, gt=0.5, lt=1, description="confidence level of every interval")
+
+
+class BanditConfig(Config):
+    """A search for the persona that answers best: personas x questions -> rewards -> policy."""
+
+    experiment: Literal["bandit"] = "bandit"
+    name: str = Field("bandit", pattern=RUN_NAME, description="name of the run, and of its folder")
+    seed: int = Field(0, ge=0, lt=2**31)
+
+    model: ModelConfig = ModelConfig()
+
+    benchmark: str = Field(
+        "nano", description="where questions come from: nano, gsm8k, hellaswag, truthfulqa"
+    )
+    data: str | None = Field(None, description="a local file, or path[:config]:split through datasets")
+    domains: tuple[str, ...] = Field((), description="parts of the benchmark; empty: all")
+    question_limit: int | None = Field(None, ge=4, description="use at most so many questions")
+    reward: Literal["accuracy", "probability"] = Field(
+        "accuracy",
+        description="accuracy: 1 if the likeliest choice is right; probability: that of the right one",
+    )
+    normalise: Literal["none", "tokens", "characters"] = Field(
+        "none", description="divide a choice's log-likelihood by its length"
+    )
+    max_tokens: int = Field(256, ge=1, description="longest answer to a question without choices")
+
+    personas: str = Field(
+        "nano", description="nano, or a CSV with columns name, field, era, birth_year, fame"
+    )
+    persona_limit: int | None = Field(None, ge=1, description="a seeded sample of so many personas")
+    bystanders: int = Field(0, ge=0, description="unknown names added to the nano roster")
+    prefix: str = Field("You are {name}.", description="system prompt; {name} is the persona's name")
+    duplicates: Literal["refuse", "drop"] = Field(
+        "refuse", description="what to do with a repeated name"
+    )
+
+    algorithm: str = Field("reinforce", description="reinforce, thompson, halving")
+    params: dict[str, Any] = Field({}, description="parameters of the algorithm, such as params.lr=0.1")
+    rounds: int = Field(60, ge=1, description="rounds of the search")
+    arms_per_round: int = Field(16, ge=1, description="personas drawn in a round")
+    questions_per_round: int = Field(
+        8, ge=1, description="questions of a round, the same for all its personas"
+    )
+    checkpoint_every: int = Field(10, ge=1, description="rounds between two checkpoints")
+
+    validation: ValidationConfig = ValidationConfig()
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _model_by_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @field_validator("domains", mode="before")
+    @classmethod
+    def _one_or_more(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+    @field_validator("name")
+    @classmethod
+    def _not_only_dots(cls, value: str) -> str:
+        if not value.strip("."):
+            raise ValueError("a run's name cannot be made of dots alone")
+        return value
+
+    @field_validator("prefix")
+    @classmethod
+    def _names_the_persona(cls, value: str) -> str:
+        if "{name}" not in value:
+            raise ValueError("must contain {name}")
+        return value
+
+    @property
+    def budget(self) -> int:
+        """Question evaluations that the search may spend."""
+        return self.rounds * self.arms_per_round * self.questions_per_round

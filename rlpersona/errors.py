@@ -1,0 +1,84 @@
+"""Every error that a user can cause or meet, each with its exit code and a hint that names the fix."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class PersonaError(Exception):
+    """Root of the tree. `str(error)` says what happened and which value; `hint` how to fix it."""
+
+    exit_code = 1
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+    def __reduce__(self) -> tuple[type[PersonaError], tuple[str, str]]:
+        # Errors cross process borders; the default would drop the hint.
+        return type(self), (self.message, self.hint)
+
+
+class ConfigError(PersonaError):
+    """A config that cannot be: unknown key or preset, wrong type, a value out of range."""
+
+    exit_code = 2
+
+
+class DataError(PersonaError):
+    """Data that cannot be read: a missing file, a malformed row, an empty roster."""
+
+    exit_code = 3
+
+
+class ModelError(PersonaError):
+    """A model that cannot be loaded or used: no tokenizer, no weights, a prompt over the window."""
+
+    exit_code = 4
+
+
+class RunError(PersonaError):
+    """A run folder that cannot be used: unknown name, broken files."""
+
+    exit_code = 5
+
+
+class RunExistsError(RunError):
+    """The name is taken and `--resume` was not given."""
+
+    exit_code = 6
+
+
+class RunChangedError(RunError):
+    """A resume whose config differs from the one that the run was started with."""
+
+    exit_code = 7
+
+
+class RunLockedError(RunError):
+    """Another process works on this run."""
+
+    exit_code = 8
+
+
+class StorageError(PersonaError):
+    """The disk is full or the folder cannot be written."""
+
+    exit_code = 9
+
+
+class ReplicaError(PersonaError):
+    """Model replicas died more often than the pool replaces them."""
+
+    exit_code = 10
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """`"Did you mean 'nano'?"` for the nearest known word, else the list of what is known."""
+    names = sorted(known)
+    near = difflib.get_close_matches(word, names, n=1, cutoff=0.6)
+    if near:
+        return f"Did you mean '{near[0]}'?"
+    return f"Known: {', '.join(names)}." if names else ""

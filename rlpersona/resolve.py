@@ -1,0 +1,136 @@
+"""From what a person typed to one frozen config.
+
+Later wins: preset, file (YAML or JSON), `RLPERSONA_*` variables, `key=value`. A nested key is written
+`model.engine=vllm`, or `RLPERSONA_MODEL__ENGINE=vllm`. Values are read as YAML.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from rlpersona.config import Config
+from rlpersona.errors import ConfigError, did_you_mean
+
+ConfigT = TypeVar("ConfigT", bound=Config)
+
+PREFIX = "RLPERSONA_"
+NOT_CONFIG = frozenset({"RLPERSONA_RUNS", "RLPERSONA_TEST_DATA", "RLPERSONA_DEBUG"})
+SECRET_KEY = re.compile(r"(^|_)(api_?key|secret|password|token)$", re.IGNORECASE)
+SECRET_VALUE = re.compile(r"\b(sk-[A-Za-z0-9_-]{16,}|hf_[A-Za-z0-9]{20,}|AKIA[0-9A-Z]{16})")
+
+
+def resolve(
+    base: ConfigT,
+    files: Sequence[Path] = (),
+    overrides: Sequence[str] = (),
+    environment: Mapping[str, str] | None = None,
+) -> ConfigT:
+    """`base` (a preset, or the defaults) changed by files, variables and `key=value`, validated."""
+    values = base.model_dump(mode="json")
+    for file in files:
+        merge(values, read_file(file))
+    for variable, text in sorted((environment or {}).items()):
+        if variable.startswith(PREFIX) and variable not in NOT_CONFIG:
+            put(values, variable[len(PREFIX) :].lower().split("__"), parse(text))
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals or not key:
+            raise ConfigError(f"'{override}' is not a setting.", "Write key=value, such as seed=3.")
+        put(values, key.split("."), parse(text))
+    refuse_secrets(values)
+    return validate(type(base), values)
+
+
+def read_file(file: Path) -> dict[str, Any]:
+    """The mapping in a YAML or JSON file (JSON is YAML), else a ConfigError that names the file."""
+    try:
+        content = yaml.safe_load(file.read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise ConfigError(
+            f"Cannot read the config {file}: {error.strerror}.", "Check the path."
+        ) from error
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise ConfigError(
+            f"{file} is not YAML or JSON: {error}", "Correct the line that it names."
+        ) from error
+    if not isinstance(content, dict):
+        raise ConfigError(f"{file} holds no settings.", "Write one 'key: value' a line.")
+    return content
+
+
+def parse(text: str) -> Any:
+    """A value as YAML reads it: 3, 0.1, true, null, [a, b], text."""
+    try:
+        return yaml.safe_load(text)
+    except yaml.YAMLError:
+        return text
+
+
+def put(values: dict[str, Any], path: Sequence[str], value: Any) -> None:
+    """Set `values[path[0]][path[1]]... = value`; a section given as a plain value becomes its `name`."""
+    *sections, last = path
+    for section in sections:
+        inside = values.get(section)
+        if not isinstance(inside, dict):
+            inside = {} if inside is None else {"name": inside}
+            values[section] = inside
+        values = inside
+    merge(values, {last: value})
+
+
+def merge(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    """Change nested `values` in place. `model: X` beside a section `model` sets that section's name."""
+    for key, value in changes.items():
+        inside = values.get(key)
+        if isinstance(inside, dict) and isinstance(value, Mapping):
+            merge(inside, value)
+        elif isinstance(inside, dict) and "name" in inside and isinstance(value, str):
+            inside["name"] = value
+        else:
+            values[key] = value
+
+
+def refuse_secrets(values: Mapping[str, Any], path: str = "") -> None:
+    """Keys live in the environment or a file that the config points to, never in the config."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            refuse_secrets(value, f"{path}{key}.")
+        elif isinstance(value, str) and (SECRET_KEY.search(key) or SECRET_VALUE.search(value)):
+            raise ConfigError(
+                f"'{path}{key}' holds a key, and a config is saved in the run folder.",
+                "Put keys in the environment or in a .env file.",
+            )
+
+
+def validate(cls: type[ConfigT], values: Mapping[str, Any]) -> ConfigT:
+    """Build the config; the first mistake becomes one ConfigError that names key, value and fix."""
+    try:
+        return cls.model_validate(values)
+    except ValidationError as error:
+        first = error.errors()[0]
+        path = [str(part) for part in first["loc"]]
+        dotted = ".".join(path)
+        if first["type"] == "extra_forbidden":
+            known = _fields_at(cls, path[:-1])
+            raise ConfigError(
+                f"There is no setting '{dotted}'.", did_you_mean(path[-1], known)
+            ) from None
+        reason = first["msg"].removeprefix("Value error, ")
+        raise ConfigError(
+            f"{dotted}={first['input']!r}: {reason}.", "See --dry-run for all settings."
+        ) from None
+
+
+def _fields_at(cls: type[BaseModel], path: Sequence[str]) -> list[str]:
+    for part in path:
+        inner = cls.model_fields[part].annotation
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return []
+        cls = inner
+    return list(cls.model_fields)
