@@ -170,15 +170,17 @@ def gain(scores: pd.Series | pd.DataFrame, control: pd.Series, level: float) -> 
 
 
 def share(scores: pd.Series, level: float) -> dict[str, Any] | None:
-    """Wilson's interval of the share of right answers among the scored ones."""
-    kept = scores.dropna()
-    return asdict(wilson(int(kept.sum()), len(kept), level)) if len(kept) else None
+    """Wilson's interval of the share of right answers; Student's where a tie of choices made fractions."""
+    kept = scores.dropna().to_numpy()
+    if np.isin(kept, (0, 1)).all() and len(kept):
+        return asdict(wilson(int(kept.sum()), len(kept), level))
+    return asdict(t_interval(kept, level)) if len(kept) > 1 else None
 
 
 def mean_of(scores: pd.DataFrame, level: float) -> dict[str, Any] | None:
     """Student's interval of the personas' mean accuracy; the question is the unit."""
-    means = scores.mean(axis=0).dropna()
-    return asdict(t_interval(means.to_numpy(), level)) if len(means) > 1 else None
+    means = scores.mean(axis=0).dropna().to_numpy()
+    return asdict(t_interval(means, level)) if len(means) > 1 else None
 
 
 def described(difference: PairedDifference | None) -> dict[str, Any]:

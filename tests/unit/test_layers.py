@@ -23,7 +23,7 @@ NEIGHBOURS = {
     "presets": {"config"},
     "resolve": {"config"},
     "tasks": {"models"},  # the nano world's questions
-    "personas": {"models"},  # the nano world's names
+    "personas": {"models", "tasks"},  # the nano world's names; reading rows of files
     "runtime": {"store"},
     "experiments": {"report"},
     "cli": {"doctor"},

@@ -1,0 +1,15 @@
+"""One local Ray for the tests of this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from rlpersona.runtime.session import ray_session
+
+
+@pytest.fixture(scope="session", autouse=True)
+def ray_cluster() -> Iterator[None]:
+    with ray_session(cpus=2):
+        yield
