@@ -153,7 +153,7 @@ def analyse(
         "unscored_share": float(table["reward"].isna().mean()),
         "control": share(control, level),
         "random": None if random is None else mean_of(random, level),
-        "random_gain": described(random_gain),
+        "random_gain": random_gain and {**asdict(random_gain.difference), "p": random_gain.p_value},
         "winners": winners,
         "significant": significant,
         "verdict": verdict(winners, significant),

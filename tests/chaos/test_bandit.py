@@ -7,13 +7,14 @@ import os
 import signal
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import psutil
 import pytest
+
+from tests.support import wait_until
 
 SETTINGS = ["quickstart", "rounds=24", "checkpoint_every=3", "validation.questions=60", "bystanders=4"]
 
@@ -51,13 +52,6 @@ class Driver:
             except psutil.NoSuchProcess:
                 continue
         return found
-
-
-def wait_until(condition: Callable[[], bool], seconds: float) -> None:
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, f"waited {seconds} s in vain"
-        time.sleep(0.05)
 
 
 def result(folder: Path) -> dict[str, object]:

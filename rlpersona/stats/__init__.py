@@ -1,0 +1,26 @@
+"""What a validation may claim: intervals, paired and multiple tests, selection noise, power."""
+
+from rlpersona.stats.equivalence import Equivalence, tost
+from rlpersona.stats.intervals import Interval, clopper_pearson, t_interval, wilson
+from rlpersona.stats.multiple import benjamini_hochberg, holm
+from rlpersona.stats.paired import PairedDifference, mcnemar_exact, paired_difference, set_difference
+from rlpersona.stats.power import detectable_gain
+from rlpersona.stats.selection import null_maximum, null_maximum_quantile
+
+__all__ = [
+    "Equivalence",
+    "Interval",
+    "PairedDifference",
+    "benjamini_hochberg",
+    "clopper_pearson",
+    "detectable_gain",
+    "holm",
+    "mcnemar_exact",
+    "null_maximum",
+    "null_maximum_quantile",
+    "paired_difference",
+    "set_difference",
+    "t_interval",
+    "tost",
+    "wilson",
+]

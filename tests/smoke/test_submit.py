@@ -1,0 +1,69 @@
+"""`ray job submit` of jobs/bandit.py on a head of our own."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from tests.support import ROOT, wait_until
+
+RAY = str(Path(sys.executable).with_name("ray"))
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@pytest.fixture
+def head(tmp_path: Path) -> Iterator[dict[str, str]]:
+    """A Ray head on 127.0.0.1 with a token of its own; the environment that reaches it."""
+    token = tmp_path / "token"
+    token.write_text("0123456789abcdef0123456789abcdef")
+    token.chmod(0o600)
+    environment = {**os.environ, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
+    port, dashboard = free_port(), free_port()
+    command = [RAY, "start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={port}"]
+    command += [f"--dashboard-port={dashboard}", "--dashboard-host=127.0.0.1", "--num-cpus=2"]
+    command += [f"--temp-dir={tmp_path / 'r'}", "--disable-usage-stats"]
+    process = psutil.Popen(
+        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+    )
+    address = f"http://127.0.0.1:{dashboard}"
+    wait_until(lambda: reachable(dashboard), 60)
+    try:
+        yield {**environment, "RAY_API_SERVER_ADDRESS": address}
+    finally:
+        parts = process.children(recursive=True)
+        process.send_signal(signal.SIGTERM)
+        _, alive = psutil.wait_procs([process, *parts], timeout=30)
+        for part in alive:
+            part.kill()
+
+
+def reachable(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_a_submitted_job_leaves_the_same_run_as_the_command(
+    head: dict[str, str], tmp_path: Path
+) -> None:
+    settings = ["quickstart", "rounds=6", "validation.questions=40", f"--runs={tmp_path / 'runs'}"]
+    command = [RAY, "job", "submit", "--working-dir", str(ROOT), "--"]
+    command += [sys.executable, "jobs/bandit.py", *settings, "name=submitted"]
+    done = subprocess.run(command, env=head, capture_output=True, text=True, timeout=300, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "report.html" in done.stdout
+    summary = json.loads((tmp_path / "runs" / "submitted" / "summary.json").read_text())
+    assert summary["evaluations"] == 6 * 16 * 8
