@@ -75,9 +75,7 @@ def bandit(what: tuple[str, ...], resume: bool, dry_run: bool, root: Path) -> No
     from rlpersona.report.table import print_summary
 
     summary = run_bandit(config, root, resume=resume)
-    report = write_report(root / config.name)
-    print_summary(summary)
-    click.echo(f"run     {root / config.name}\nreport  {report}")
+    print_summary(summary, sys.stdout, write_report(root / config.name))
 
 
 @cli.group(cls=Commands)
@@ -140,7 +138,8 @@ def show(name: str, root: Path) -> None:
     from rlpersona import store
     from rlpersona.report.table import print_summary
 
-    print_summary(store.find(root, name).read_json("summary.json"))
+    run = store.find(root, name)
+    print_summary(run.read_json("summary.json"), sys.stdout, run.folder / "report.html")
 
 
 @cli.command()

@@ -13,12 +13,14 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from rlpersona.bandits import Bandit, make_bandit
 from rlpersona.config import BanditConfig
@@ -28,13 +30,17 @@ from rlpersona.experiments.validation import validate
 from rlpersona.personas.roster import load_personas
 from rlpersona.provenance import provenance
 from rlpersona.report.live import watch
-from rlpersona.runtime.pool import PooledModel
+from rlpersona.runtime.model import PooledModel
 from rlpersona.runtime.session import ray_session
 from rlpersona.runtime.train import Checkpoints, train_job
 from rlpersona.store import Run, opened
 from rlpersona.tasks import load_questions
 from rlpersona.tasks.splits import fingerprint, split
-from rlpersona.types import Persona, Question, Score
+from rlpersona.types import Model, Persona, Question, Score
+
+
+# Said outright, because a part of the table in which nothing failed has no errors to tell the type from.
+EVENT_TYPES = {"reward": "float64", "correct": "boolean", "predicted": "string", "error": "string"}
 
 
 @dataclass(frozen=True)
@@ -101,13 +107,13 @@ def search_and_validate(
     config: BanditConfig, inputs: Inputs, run: Run, checkpoints: Checkpoints
 ) -> None:
     """The job: search with checkpoints, then the fresh measurement, which ends in `summary.json`."""
-    with PooledModel(config.model) as model:
+    with closing(PooledModel(config.model)) as model:
         policy, seconds = search(config, inputs, run, checkpoints, model)
         validate(config, inputs, run, policy, model, seconds)
 
 
 def search(
-    config: BanditConfig, inputs: Inputs, run: Run, checkpoints: Checkpoints, model: PooledModel
+    config: BanditConfig, inputs: Inputs, run: Run, checkpoints: Checkpoints, model: Model
 ) -> tuple[Bandit, float]:
     """Spend the budget; return the policy and the seconds of work.
 
@@ -149,7 +155,7 @@ def search(
 
         done = state["evaluations"] >= config.budget or policy.finished
         if done or state["round"] % config.checkpoint_every == 0:
-            run.save_events(first, state["round"], events)
+            run.save_events(first, state["round"], pd.DataFrame(events).astype(EVENT_TYPES))
             reported = {key: value for key, value in metrics.items() if isinstance(value, int | float)}
             checkpoints.save({**state, "policy": policy.state_dict()}, reported)
             events, first = [], state["round"] + 1

@@ -9,11 +9,10 @@ from __future__ import annotations
 
 import json
 import tempfile
+import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
-
-from rlpersona.errors import PersonaError
 
 ResultT = TypeVar("ResultT")
 State = dict[str, Any]
@@ -58,17 +57,18 @@ def train_job(
 ) -> ResultT:
     """Run `loop` in a Train worker and return what it returns.
 
-    `storage` is the folder of the checkpoints; it must be reachable from every node. A worker that
-    crashes is replaced up to `max_failures` times; a PersonaError is the user's to mend: it ends the
-    job at once and is raised here as itself.
+    `storage` is the folder of the checkpoints; it must be reachable from every node. A worker whose
+    process dies is replaced up to `max_failures` times. An exception of the loop would come again: it
+    ends the job at once and is raised here as itself.
     """
     import ray.train
     from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
-    def work() -> tuple[ResultT | None, PersonaError | None]:
+    def work() -> tuple[ResultT | None, Exception | None]:
         try:
             return loop(TrainCheckpoints()), None
-        except PersonaError as error:
+        except Exception as error:  # the border between processes: raised again below
+            error.add_note("In the Train worker:\n" + traceback.format_exc())
             return None, error
 
     storage = storage.absolute()

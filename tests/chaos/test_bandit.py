@@ -94,7 +94,7 @@ def test_killed_driver_resumes_to_the_same_result(undisturbed: Path, tmp_path: P
     assert_same(tmp_path / "killed", undisturbed)
 
 
-@pytest.mark.parametrize("victim", ["ray::Replica", "ray::RayTrainWorker"])
+@pytest.mark.parametrize("victim", ["ray::Holder", "ray::RayTrainWorker"])
 def test_killed_part_is_replaced_within_the_run(undisturbed: Path, tmp_path: Path, victim: str) -> None:
     driver = Driver(tmp_path, "hurt")
     driver.wait_for_rounds(8)

@@ -1,0 +1,207 @@
+"""Measuring a nano model: sampled text, log-likelihoods of choices, and the tables of the card."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rlpersona.errors import ModelError
+from rlpersona.models.nano import grammar
+from rlpersona.models.nano.world import personas
+from rlpersona.models.nano.world.answers import probabilities
+from rlpersona.models.nano.world.items import Item, items
+
+CLOSED = ("math", "word", "fact", "claim", "compare")
+OPEN = ("opinion", "advice", "persuade", "who")
+UNKNOWN = "unknown names"
+ROWS = (*personas.GROUPS, UNKNOWN)
+
+
+@dataclass(frozen=True)
+class Ask:
+    """A question put to a persona: `system` is its prompt (None: no system message)."""
+
+    system: str | None
+    item: Item
+
+
+def load(path: Path) -> tuple[Any, Any]:
+    """(model, tokenizer) of a nano folder in float32 (ModelError if it is not one)."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    if not (path / "model.safetensors").is_file() or not (path / "tokenizer.json").is_file():
+        raise ModelError(f"no nano model in {path}", "build one: rlpersona nano build")
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
+    return model.eval(), tokenizer
+
+
+def prompt(ask: Ask) -> str:
+    """The text before the answer; equal to what the chat template makes."""
+    system = f"<|system|>{ask.system}<|end|>" if ask.system else ""
+    return f"{system}<|user|>{ask.item.text}<|end|><|assistant|>"
+
+
+def sample(
+    model: Any,
+    tokenizer: Any,
+    prompts: Sequence[str],
+    temperature: float,
+    seed: int = 0,
+    max_tokens: int = 96,
+    batch: int = 256,
+) -> list[str]:
+    """One completion per prompt, in order; temperature 0 is greedy. The same for the same seed."""
+    import torch
+
+    order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]))
+    texts = [""] * len(prompts)
+    how: dict[str, Any] = {"do_sample": False}
+    if temperature > 0:
+        how = {"do_sample": True, "temperature": temperature, "top_k": 0, "top_p": 1.0}
+    with torch.inference_mode(), torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for start in range(0, len(order), batch):
+            part = order[start : start + batch]
+            inputs = tokenizer(
+                [prompts[i] for i in part],
+                return_tensors="pt",
+                padding=True,
+                padding_side="left",
+                add_special_tokens=False,
+                return_token_type_ids=False,
+            )
+            out = model.generate(**inputs, max_new_tokens=max_tokens, **how)
+            for i, ids in zip(part, out[:, inputs.input_ids.shape[1] :], strict=True):
+                texts[i] = tokenizer.decode(ids, skip_special_tokens=True)
+    return texts
+
+
+def choice_probabilities(
+    model: Any, tokenizer: Any, asks: Sequence[Ask], batch: int = 256
+) -> list[list[float]]:
+    """For each closed question the probabilities of its choices after its cue; they sum to 1.
+
+    softmax over the choices of the summed log-likelihood of the choice's tokens.
+    """
+    import torch
+
+    def ids(text: str) -> list[int]:
+        return list(tokenizer(text, add_special_tokens=False).input_ids)
+
+    # A choice of one token needs no row of its own: all of them are read after the bare prefix.
+    rows: list[tuple[int, list[int], list[list[int]]]] = []
+    for i, ask in enumerate(asks):
+        prefix = ids(prompt(ask) + ask.item.cue)
+        ends = [ids((" " if ask.item.cue else "") + choice) for choice in ask.item.choices]
+        for stem in {tuple(end[:-1]) for end in ends}:
+            rows.append((i, prefix + list(stem), [e if tuple(e[:-1]) == stem else [] for e in ends]))
+    rows.sort(key=lambda row: len(row[1]))
+    scores: list[dict[int, float]] = [{} for _ in asks]
+    with torch.inference_mode():
+        for start in range(0, len(rows), batch):
+            part = rows[start : start + batch]
+            longest = len(part[-1][1])
+            inputs = torch.tensor([row + [0] * (longest - len(row)) for _, row, _ in part])
+            logprobs = model(inputs, use_cache=False).logits.log_softmax(-1)
+            for k, (i, row, ends) in enumerate(part):
+                for c, end in enumerate(ends):
+                    if end:
+                        at = range(len(row) - len(end), len(row))
+                        scores[i][c] = sum(
+                            float(logprobs[k, t, x]) for t, x in zip(at, end, strict=True)
+                        )
+    return [torch.tensor([score[c] for c in range(len(score))]).softmax(0).tolist() for score in scores]
+
+
+def speakers(row: str) -> list[str | None]:
+    """System prompts of a row of the tables."""
+    if row == UNKNOWN:
+        return [p.system for p in personas.bystanders(12)]
+    if row == personas.DEFAULT:
+        return [None, *(f"You are {name}." for name in personas.ASSISTANTS)]
+    return [f"You are {name}." for name in personas.NAMES[row]]
+
+
+def asks(row: str, domain: str, count: int, heldout: bool = False) -> list[Ask]:
+    """The first `count` questions of a domain, put to the speakers of a row in turn."""
+    who = speakers(row)
+    return [Ask(who[i % len(who)], item) for i, item in enumerate(items(domain, heldout)[:count])]
+
+
+def planted_traits(row: str) -> personas.Traits:
+    """The ground truth of a row."""
+    return personas.planted(personas.DEFAULT if row == UNKNOWN else row)
+
+
+def mean(values: Sequence[float]) -> float:
+    """Arithmetic mean, rounded to four places (nan if empty)."""
+    return round(sum(values) / len(values), 4) if values else float("nan")
+
+
+Table = dict[str, dict[str, dict[str, float]]]
+
+
+def skills(model: Any, tokenizer: Any, count: int, heldout: bool = False) -> Table:
+    """row -> domain -> {n, planted, p, argmax, sampled, greedy}: shares of right answers.
+
+    `p`: mean probability of the right choice, `argmax`: the likeliest choice is right, `sampled`
+    (temperature 1) and `greedy`: the written answer is right. `p_easy`, `p_hard` split `p`.
+    """
+    cells = {(r, d): asks(r, d, count, heldout) for r in ROWS for d in CLOSED}
+    flat = [ask for cell in cells.values() for ask in cell]
+    chances = choice_probabilities(model, tokenizer, flat)
+    prompts = [prompt(ask) for ask in flat]
+    texts = {t: sample(model, tokenizer, prompts, t) for t in (1.0, 0.0)}
+    table: Table = {row: {} for row in ROWS}
+    at = 0
+    for (row, domain), cell in cells.items():
+        span = range(at, at + len(cell))
+        at += len(cell)
+        truth = planted_traits(row)
+        right = [chances[i][flat[i].item.choices.index(flat[i].item.answer)] for i in span]
+        table[row][domain] = {
+            "n": len(cell),
+            "planted": mean([probabilities(a.item, truth)[a.item.answer] for a in cell]),
+            "p": mean(right),
+            "argmax": mean([r >= max(chances[i]) for r, i in zip(right, span, strict=True)]),
+            "sampled": mean([grammar.is_right(texts[1.0][i], flat[i].item.answer) for i in span]),
+            "greedy": mean([grammar.is_right(texts[0.0][i], flat[i].item.answer) for i in span]),
+            "clean": mean([grammar.is_clean(texts[1.0][i]) for i in span]),
+        }
+        for name, hard in (("easy", False), ("hard", True)):
+            part = [r for r, a in zip(right, cell, strict=True) if a.item.hard == hard]
+            if part:
+                table[row][domain][f"p_{name}"] = mean(part)
+    return table
+
+
+def manners(model: Any, tokenizer: Any, count: int) -> dict[str, dict[str, float]]:
+    """row -> {agreement, hedging, politeness, extras, clean} of open answers at temperature 1.
+
+    `agreement` is over opinions and advice, `hedging` over advice, the rest over all open domains;
+    `clean` is the share of well-formed texts and the others count well-formed texts only.
+    """
+    table = {}
+    for row in ROWS:
+        who = speakers(row)
+        cell = []
+        for domain in OPEN:
+            pool = items(domain)
+            share = count if domain in ("opinion", "advice") else count // 2
+            cell += [Ask(who[i % len(who)], pool[i % len(pool)]) for i in range(share)]
+        texts = sample(model, tokenizer, [prompt(ask) for ask in cell], 1.0)
+        readings = [(ask.item.domain, grammar.read(text)) for ask, text in zip(cell, texts, strict=True)]
+        good = [(domain, reading) for domain, reading in readings if reading is not None]
+        table[row] = {
+            "n": len(cell),
+            "agreement": mean([bool(r.agrees) for d, r in good if d in ("opinion", "advice")]),
+            "hedging": mean([r.hedged for d, r in good if d == "advice"]),
+            "politeness": mean([r.polite for _, r in good]),
+            "extras": mean([r.extras - r.polite for _, r in good]),
+            "clean": mean([reading is not None for _, reading in readings]),
+        }
+    return table

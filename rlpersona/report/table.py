@@ -1,0 +1,87 @@
+"""The result of a run as a table in the terminal."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any, TextIO
+
+from rich import box
+from rich.table import Table
+from rich.text import Text
+
+from rlpersona.report import words
+from rlpersona.report.data import Summary, parse_summary
+from rlpersona.report.terminal import Terminal
+
+
+def print_summary(
+    summary: dict[str, Any], file: TextIO | None = None, report: Path | None = None
+) -> None:
+    """Print winners, control and random personas with intervals, the verdict and the report's path.
+
+    `summary` is the content of `summary.json`; RunError if it is broken. `file` is stdout if None.
+    Names are folded, never cut. Without a terminal the table is plain text; where the locale is not
+    UTF-8 it is ASCII.
+    """
+    result = parse_summary(summary)
+    terminal = Terminal(file or sys.stdout)
+    console = terminal.console
+    console.print(_table(result, terminal))
+    console.print(
+        f"Intervals: {_level(result)}, n in questions. *: a single test, not corrected. "
+        f"Fresh answers not scored: {words.percent(result.unscored_share)}.",
+        style="dim",
+    )
+    console.print()
+    style = {True: "bold green", False: "bold", None: "bold yellow"}[result.significant]
+    console.print(Text(terminal.text(result.verdict), style=style))
+    if report is not None:
+        # Unfolded, so that the path can be copied or clicked.
+        console.print(Text(f"Report: {terminal.text(str(report))}"), soft_wrap=True)
+
+
+def _table(result: Summary, terminal: Terminal) -> Table:
+    title = f"{result.run}: {result.benchmark}, {result.model}, {result.algorithm}"
+    table = Table(
+        title=Text(terminal.text(title), style="bold"),
+        title_justify="left",
+        box=box.ASCII if terminal.ascii else box.SIMPLE_HEAVY,
+    )
+    table.add_column("persona", overflow="fold", ratio=1)
+    for heading in ("fresh accuracy", "gain over no persona", "p (Holm)", "in training", "n"):
+        table.add_column(heading, justify="right", overflow="fold")
+    for winner in result.winners:
+        name = Text(terminal.text(winner.persona), style="bold")
+        if winner.group or winner.field:
+            kind = ", ".join(part for part in (winner.group, winner.field) if part)
+            name.append(f" ({terminal.text(kind)})", style="not bold dim")
+        table.add_row(
+            name,
+            words.share_interval(winner.accuracy),
+            words.gain_interval(winner.gain),
+            words.p_value(winner.p_holm),
+            words.percent(winner.training_reward),
+            words.count(winner.accuracy.n),
+        )
+    table.add_section()
+    table.add_row(
+        "no persona", words.share_interval(result.control), "", "", "", words.count(result.control.n)
+    )
+    table.add_row(
+        "random personas",
+        words.share_interval(result.random),
+        words.gain_interval(result.random_gain),
+        "" if result.random_gain.p is None else f"{words.p_value(result.random_gain.p)}*",
+        "",
+        words.count(result.random.n),
+    )
+    return table
+
+
+def _level(result: Summary) -> str:
+    levels = {winner.gain.level for winner in result.winners} - {None}
+    return (
+        " and ".join(f"{100 * level:g} %" for level in sorted(level for level in levels if level))
+        or "95 %"
+    )

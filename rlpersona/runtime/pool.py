@@ -1,0 +1,250 @@
+"""A pool of replicas: the same object in several Ray actors, calls spread over them, deaths repaired."""
+
+from __future__ import annotations
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, Generic, TypeVar
+
+from rlpersona.errors import ReplicaError
+from rlpersona.runtime.replica import Part, Replica, start_replica
+
+T = TypeVar("T")
+
+SLOW_START = 20  # seconds without any replica after which a log line says what is waited for
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class _Work:
+    """The parts of one call: not sent yet, sent (by result reference), sent in vain."""
+
+    method: str
+    parts: Iterator[tuple[int, Part]]
+    sent: dict[Any, tuple[int, Part, Replica]] = field(default_factory=dict)
+    again: deque[tuple[int, Part]] = field(default_factory=deque)
+
+    def next(self) -> tuple[int, Part] | None:
+        return self.again.popleft() if self.again else next(self.parts, None)
+
+
+class ReplicaPool(Generic[T]):
+    """`replicas` Ray actors, each holding one object that `factory` made in its process.
+
+    Needs a running Ray (`ray_session`). Each replica reserves `cpus` and `gpus`, and has at most
+    `in_flight` parts under way, so that it never waits and memory stays bounded. A replica that dies
+    is replaced and its unfinished parts are done again: methods must be safe to repeat.
+
+    Raises:
+        ReplicaError: more than `max_restarts` deaths in the pool's life, more replicas than this
+            machine has room for, or none up after `start_timeout` seconds.
+        Whatever `factory` raises.
+    """
+
+    def __init__(
+        self,
+        factory: Callable[[], T],
+        *,
+        replicas: int = 1,
+        cpus: float = 1,
+        gpus: float = 0,
+        max_restarts: int = 3,
+        in_flight: int = 2,
+        start_timeout: float = 600,
+    ) -> None:
+        import ray
+
+        if not ray.is_initialized():
+            raise RuntimeError("a ReplicaPool needs a running Ray: open it inside ray_session()")
+        self._factory, self._cpus, self._gpus = factory, cpus, gpus
+        self._max_restarts = max_restarts
+        self._in_flight = in_flight
+        self._start_timeout = start_timeout
+        self._deaths = 0
+        self._check_room(replicas)
+        self._replicas = [start_replica(factory, cpus, gpus) for _ in range(replicas)]
+        try:
+            while building := self._building():
+                self._wait([replica.building for replica in building])
+                self._welcome(building)
+        except BaseException:
+            self.close()
+            raise
+
+    def map(
+        self, method: str, parts: Iterable[Part], on_result: Callable[[int, Any], None] | None = None
+    ) -> list[Any]:
+        """`[object.method(*part) for part in parts]`, in the order of the parts.
+
+        `on_result(index, result)` is called as each part is done, in whatever order that happens.
+        """
+        results: dict[int, Any] = {}
+        for index, result in self.stream(method, parts):
+            results[index] = result
+            if on_result is not None:
+                on_result(index, result)
+        return [results[index] for index in range(len(results))]
+
+    def stream(self, method: str, parts: Iterable[Part]) -> Iterator[tuple[int, Any]]:
+        """`(index, result)` of every part as it is done; parts are taken only as replicas get free.
+
+        An exception that the method raises is raised here, as itself. What is still under way then,
+        or when the caller stops early, is given up.
+        """
+        import ray
+
+        if not self._replicas:
+            raise RuntimeError("this pool is closed")
+        work = _Work(method, iter(enumerate(parts)))
+        try:
+            while self._send(work):
+                building = self._building()
+                for ref in self._wait([*work.sent, *(replica.building for replica in building)]):
+                    if ref in work.sent:
+                        yield from self._collect(work, ref)
+                self._welcome(building)
+        finally:
+            for ref, (_, _, replica) in work.sent.items():
+                replica.load -= 1
+                ray.cancel(ref)
+
+    def pids(self) -> list[int]:
+        """Process ids of the replicas; 0 for one that is being replaced."""
+        return [replica.pid for replica in self._replicas]
+
+    def close(self) -> None:
+        """Stop the replicas and give their resources back. Safe to call twice."""
+        import ray
+
+        for replica in self._replicas:
+            ray.kill(replica.actor)
+        self._replicas = []
+
+    def __enter__(self) -> ReplicaPool[T]:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _send(self, work: _Work) -> bool:
+        """Give parts to the least busy replicas; False when nothing is left to wait for."""
+        up = [replica for replica in self._replicas if replica.building is None]
+        while up:
+            replica = min(up, key=lambda replica: replica.load)
+            item = work.next() if replica.load < self._in_flight else None
+            if item is None:
+                break
+            ref = replica.actor.call.remote(work.method, item[1])
+            work.sent[ref] = (*item, replica)
+            replica.load += 1
+        return bool(work.sent or work.again or not up)
+
+    def _collect(self, work: _Work, ref: Any) -> Iterator[tuple[int, Any]]:
+        """The result behind `ref`, or none if its replica died: then the part is to be done again."""
+        import ray
+
+        index, part, replica = work.sent.pop(ref)
+        replica.load -= 1
+        try:
+            good, value = ray.get(ref)
+        except _deaths() as error:
+            work.again.append((index, part))
+            self._replace(replica, error)
+            return
+        if not good:
+            raise value
+        yield index, value
+
+    def _building(self) -> list[Replica]:
+        return [replica for replica in self._replicas if replica.building is not None]
+
+    def _welcome(self, building: list[Replica]) -> None:
+        """Take in the replicas whose object is made by now; replace those that died over it."""
+        import ray
+
+        for replica in building:
+            if not ray.wait([replica.building], timeout=0)[0]:
+                continue
+            try:
+                good, value = ray.get(replica.building)
+            except _deaths() as error:
+                self._replace(replica, error)
+                continue
+            if not good:
+                raise value
+            replica.building, replica.pid = None, value
+
+    def _replace(self, replica: Replica, error: Exception) -> None:
+        import ray
+
+        if replica not in self._replicas:  # its other parts told already
+            return
+        self._deaths += 1
+        ray.kill(replica.actor)
+        if self._deaths > self._max_restarts:
+            reason = str(error).strip().splitlines()[0]
+            raise ReplicaError(
+                f"{self._deaths} replicas died, {self._max_restarts} may: {reason}",
+                "Out of memory is the usual cause: fewer replicas, smaller batch_tokens or chunk, or a "
+                "smaller model; raise max_restarts where machines come and go.",
+            ) from error
+        log.warning("replica %d died and is replaced (%d so far)", replica.pid, self._deaths)
+        fresh = start_replica(self._factory, self._cpus, self._gpus)
+        self._replicas[self._replicas.index(replica)] = fresh
+
+    def _wait(self, refs: list[Any]) -> list[Any]:
+        """References that are ready, at least one; with no replica up the wait has an end."""
+        import ray
+
+        if any(replica.building is None for replica in self._replicas):
+            return list(ray.wait(refs)[0])
+        ready = ray.wait(refs, timeout=min(SLOW_START, self._start_timeout))[0]
+        if not ready:
+            log.warning("waiting for replicas: %s", self._demand())
+            ready = ray.wait(refs, timeout=self._start_timeout)[0]
+        if not ready:
+            raise ReplicaError(
+                f"no replica came up in {self._start_timeout:.0f} s: {self._demand()}",
+                "Free some, or lower replicas=, cpus_per_replica= or gpus_per_replica=.",
+            )
+        return list(ready)
+
+    def _demand(self) -> str:
+        import ray
+
+        have, free = ray.cluster_resources(), ray.available_resources()
+        return "; ".join(
+            f"each reserves {each:g} {kind}, {free.get(kind, 0):g} of {have.get(kind, 0):g} are free"
+            for kind, each in (("CPU", self._cpus), ("GPU", self._gpus))
+            if each
+        )
+
+    def _check_room(self, replicas: int) -> None:
+        """Refuse what a Ray on this machine alone can never start; a cluster may grow."""
+        import ray
+
+        if any(node["NodeManagerAddress"] != "127.0.0.1" for node in ray.nodes()):
+            return
+        for kind, each in (("CPU", self._cpus), ("GPU", self._gpus)):
+            have = ray.cluster_resources().get(kind, 0)
+            if replicas * each > have:
+                raise ReplicaError(
+                    f"{replicas} replicas with {each:g} {kind} each do not fit: Ray has {have:g} {kind}",
+                    f"Lower replicas= or {kind.lower()}s_per_replica=.",
+                )
+
+
+def _deaths() -> tuple[type[Exception], ...]:
+    """What Ray raises when the process or the machine of a replica is gone."""
+    from ray import exceptions
+
+    return (
+        exceptions.RayActorError,
+        exceptions.WorkerCrashedError,
+        exceptions.OutOfMemoryError,
+        exceptions.NodeDiedError,
+        exceptions.ObjectLostError,
+    )

@@ -1,0 +1,159 @@
+"""A tiny random Llama with its own tokenizer, a LoRA adapter for it, and the engines under test."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from rlpersona.config import ModelConfig
+from rlpersona.types import Model, Prompt
+
+SPECIAL = ["<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>"]
+CHAT = (
+    "{% for m in messages %}<|{{ m['role'] }}|>{{ m['content'] }}<|end|>{% endfor %}"
+    "{% if add_generation_prompt %}<|assistant|>{% endif %}"
+)
+NAMES = ["Marie Curie", "Isaac Newton", "Ada Lovelace", "Charles Darwin"]
+QUESTIONS = [
+    "What is the capital of France?",
+    "What is 3 + 4?",
+    "Is it true that cats bark? Please tell me what you think, at some length.",
+    "Name a colour.",
+]
+CHOICES = (" 12 Paris", "Berlin", "a green house", "red")
+
+
+def save_tokenizer(folder: Path, chat: str | None = CHAT) -> int:
+    """Save a byte-level BPE tokenizer; returns the size of its vocabulary."""
+    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from transformers import PreTrainedTokenizerFast
+
+    tok = Tokenizer(models.BPE())
+    tok.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tok.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=330,
+        special_tokens=SPECIAL,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tok.train_from_iterator(
+        [*(f"You are {name}." for name in NAMES), *QUESTIONS, *CHOICES] * 20, trainer
+    )
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tok, pad_token=SPECIAL[0], eos_token=SPECIAL[1], model_max_length=512
+    )
+    fast.add_special_tokens({"additional_special_tokens": SPECIAL[2:]})
+    fast.chat_template = chat
+    fast.save_pretrained(folder)
+    return len(fast)
+
+
+def save_llama(folder: Path, vocabulary: int, spread: float = 0.3) -> None:
+    """Save random weights, spread widely enough that greedy texts differ from prompt to prompt."""
+    import torch
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        vocab_size=vocabulary,
+        hidden_size=64,
+        num_hidden_layers=3,
+        num_attention_heads=2,
+        num_key_value_heads=1,
+        intermediate_size=128,
+        max_position_embeddings=256,
+        initializer_range=spread,
+        eos_token_id=1,
+        pad_token_id=0,
+        bos_token_id=None,
+    )
+    LlamaForCausalLM(config).save_pretrained(folder)
+
+
+def save_lora(folder: Path, base: str, seed: int) -> None:
+    """Save a LoRA adapter whose weights are far from zero."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForCausalLM
+
+    torch.manual_seed(seed)
+    net = AutoModelForCausalLM.from_pretrained(base)
+    net = get_peft_model(net, LoraConfig(r=4, target_modules=["q_proj", "v_proj", "down_proj"]))
+    for name, weight in net.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(weight, std=0.3)
+    net.save_pretrained(folder)
+
+
+@pytest.fixture(scope="session")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("tiny")
+    save_llama(folder, save_tokenizer(folder))
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def lora(tiny: str, tmp_path_factory: pytest.TempPathFactory) -> str:
+    folder = tmp_path_factory.mktemp("lora")
+    save_lora(folder, tiny, seed=1)
+    return str(folder)
+
+
+@pytest.fixture(scope="session")
+def hf(tiny: str) -> Iterator[Model]:
+    from rlpersona.models import load_model
+
+    model = load_model(ModelConfig(name=tiny))
+    yield model
+    model.close()
+
+
+@pytest.fixture(scope="session")
+def prompts() -> list[Prompt]:
+    """Personas x questions, with and without cue, of very different lengths."""
+    cues = ("", "It is")
+    asked = [
+        Prompt.ask(question, f"You are {name}." if name else None, cue)
+        for name in (*NAMES, None)
+        for question in QUESTIONS
+        for cue in cues
+    ]
+    return [*asked, asked[3], Prompt.ask("Tell me more. " * 20, "You are Marie Curie.")]
+
+
+Reference = Callable[[str, Prompt, str, str | None], float]
+
+
+@pytest.fixture(scope="session")
+def reference() -> Reference:
+    """Log-likelihood of a choice the plain way: one row, no cache, no padding, text tokenised whole."""
+    import torch
+    from peft import PeftModel
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    nets: dict[tuple[str, str | None], object] = {}
+
+    def loglikelihood(folder: str, prompt: Prompt, choice: str, adapter: str | None = None) -> float:
+        tokenizer = AutoTokenizer.from_pretrained(folder)
+        if (folder, adapter) not in nets:
+            net = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
+            nets[folder, adapter] = PeftModel.from_pretrained(net, adapter).eval() if adapter else net
+        turns = [{"role": m.role, "content": m.content} for m in prompt.messages]
+        context = tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        context += prompt.cue
+        whole = tokenizer(context + (" " if prompt.cue else "") + choice)["input_ids"]
+        start = len(tokenizer(context)["input_ids"])
+        with torch.no_grad():
+            logprobs = nets[folder, adapter](torch.tensor([whole])).logits[0].log_softmax(-1)
+        return sum(float(logprobs[at - 1, whole[at]]) for at in range(start, len(whole)))
+
+    return loglikelihood
+
+
+def quiet_cpu_engine() -> None:
+    """Settings that must stand before torch is first imported for vLLM on CPU."""
+    os.environ.setdefault("TORCHDYNAMO_DISABLE", "1")

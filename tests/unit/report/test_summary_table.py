@@ -1,0 +1,99 @@
+"""The table in the terminal after a run."""
+
+from __future__ import annotations
+
+import io
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from rlpersona.errors import RunError
+from rlpersona.report.table import print_summary
+from tests.unit.report.run_folders import interval, make_run, winner
+
+LONG = "Her Serene Highness the Margravine " * 3 + "Z" * 90
+
+
+class Utf8(io.StringIO):
+    encoding = "utf-8"
+
+
+def summary_of(folder: Path, **changes: Any) -> dict[str, Any]:
+    return json.loads((make_run(folder) / "summary.json").read_text()) | changes
+
+
+def printed(summary: dict[str, Any], report: Path | None = None) -> str:
+    out = Utf8()
+    print_summary(summary, out, report)
+    return out.getvalue()
+
+
+@pytest.fixture(autouse=True)
+def _utf8(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LC_ALL", "en_US.UTF-8")
+
+
+def test_rows_hold_the_numbers(tmp_path: Path) -> None:
+    text = printed(summary_of(tmp_path / "run"), tmp_path / "run" / "report.html")
+    rows = {line.split("  ")[1]: " ".join(line.split()) for line in text.splitlines() if " % [" in line}
+    assert rows["Isaac Newton (scholar, physics)"].endswith(
+        "69.0 % [65.0, 73.0] +17.0 pp [+12.5, +21.5] 0.001 81.0 % 400"
+    )
+    assert rows["no persona"].endswith("no persona 52.0 % [48.0, 56.0] 400")
+    assert rows["random personas"].endswith("53.0 % [50.0, 56.0] +1.0 pp [-1.0, +3.0] 0.330* 400")
+    assert "Isaac Newton answers better than no persona." in text
+    assert text.splitlines()[-1] == f"Report: {tmp_path / 'run' / 'report.html'}"
+    assert "\x1b" not in text
+
+
+def test_the_nested_random_gain_is_read(tmp_path: Path) -> None:
+    nested = {"gain": interval(0.02, 0.01), "p": 0.04, "wins": 1, "losses": 0, "ties": 2}
+    assert "+2.0 pp [+1.0, +3.0]" in printed(summary_of(tmp_path / "run", random_gain=nested))
+    empty = nested | {"gain": None, "p": None}
+    assert "+2.0 pp" not in printed(summary_of(tmp_path / "run2", random_gain=empty))
+
+
+def test_nothing_measured_is_said_and_never_zero(tmp_path: Path) -> None:
+    nothing = dict.fromkeys(("control", "random", "random_gain", "unscored_share", "significant"))
+    run = make_run(tmp_path / "run", winners=[winner("A", None, None)], verdict="Nothing.", **nothing)
+    text = printed(json.loads((run / "summary.json").read_text()))
+    assert text.count("not measured") >= 6
+    assert "0.0" not in text
+
+
+def test_names_are_folded_not_cut_and_inert(tmp_path: Path) -> None:
+    winners = [winner(LONG, 0.1), winner("[red]x[/red]\x1b[2J", 0.1)]
+    text = printed(summary_of(tmp_path / "run", winners=winners))
+    column = "".join(line[2:44].split("  ")[0] for line in text.splitlines())
+    assert "".join(LONG.split()) in "".join(column.split())
+    assert "[red]x[/red]" in text
+    assert "\x1b" not in text
+
+
+def test_c_locale_gets_ascii(tmp_path: Path) -> None:
+    summary = summary_of(tmp_path / "run", winners=[winner("José 紫", 0.1)], verdict="José wins – 紫")
+    path = tmp_path / "summary.json"
+    path.write_text(json.dumps(summary))
+    code = (
+        "import json, sys; from rlpersona.report.table import print_summary;"
+        "print_summary(json.load(open(sys.argv[1])))"
+    )
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("LC_", "PYTHON"))}
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)],
+        env=clean | {"LANG": "C"},
+        capture_output=True,
+        check=True,
+    )
+    assert done.stdout.isascii()
+    assert rb"Jose \u7d2b" in done.stdout
+
+
+def test_a_broken_summary_is_a_run_error(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match="verdict"):
+        printed(summary_of(tmp_path / "run", verdict=None))
