@@ -27,6 +27,7 @@ from rlpersona.config import BanditConfig
 from rlpersona.errors import DataError
 from rlpersona.experiments.evaluation import evaluate
 from rlpersona.experiments.validation import validate
+from rlpersona.models.locate import locate
 from rlpersona.personas.roster import load_personas
 from rlpersona.provenance import provenance
 from rlpersona.report.live import watch
@@ -37,7 +38,6 @@ from rlpersona.store import Run, opened
 from rlpersona.tasks import load_questions
 from rlpersona.tasks.splits import fingerprint, split
 from rlpersona.types import Model, Persona, Question, Score
-
 
 # Said outright, because a part of the table in which nothing failed has no errors to tell the type from.
 EVENT_TYPES = {"reward": "float64", "correct": "boolean", "predicted": "string", "error": "string"}
@@ -55,10 +55,12 @@ class Inputs:
 def run_bandit(config: BanditConfig, root: Path, *, resume: bool = False) -> dict[str, Any]:
     """Run or resume the whole experiment and return its summary, which `summary.json` holds too.
 
-    Errors of the user (see errors.py) that show before the first checkpoint leave no run behind.
+    A mistake of the user is found before anything is started, where it can be; one that shows before
+    the first checkpoint leaves no run behind (errors.py names them all).
     """
     inputs = load_inputs(config)
     make_policy(config, len(inputs.personas))
+    locate(config.model.name)
     with opened(root, config, resume=resume) as run:
         if not run.finished:
             fingerprints = {"search": fingerprint(inputs.search), "fresh": fingerprint(inputs.fresh)}
@@ -130,7 +132,7 @@ def search(
     first = state["round"] + 1
 
     while state["evaluations"] < config.budget and not policy.finished:
-        arms = policy.select(config.arms_per_round)
+        arms = policy.select(config.arms_per_round).tolist()
         questions = questions_of_block(inputs.search, policy.block, config)
         distinct = np.unique(arms)
         scores = evaluate(
@@ -178,7 +180,7 @@ def questions_of_block(
 
 def scored(arms: Sequence[int], answered: dict[int, list[Score]]) -> tuple[list[int], list[float]]:
     """Flat arms and rewards of the evaluations that earned one; failures are left out, never zero."""
-    pairs = [(int(arm), score.reward) for arm in arms for score in answered[int(arm)]]
+    pairs = [(arm, score.reward) for arm in arms for score in answered[arm]]
     kept = [(arm, reward) for arm, reward in pairs if reward is not None]
     return [arm for arm, _ in kept], [reward for _, reward in kept]
 

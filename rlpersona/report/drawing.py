@@ -10,7 +10,8 @@ from __future__ import annotations
 import io
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,7 @@ WIDTH = 7.6  # inches
 SIZE, SMALL = 9.5, 8.5  # points
 LINE = 0.165  # inches from one line of a label to the next
 LABEL_CELLS = 30
-_CELL = 0.079  # inches that one cell of a label takes at SIZE, on the generous side
+_CELL = 0.079  # inches that one cell of a label takes at SIZE, where the font knows no better
 
 
 def new_figure(height: float) -> Figure:
@@ -72,11 +73,11 @@ def row_axes(
     wrapped = [wrap(clean(label), LABEL_CELLS) for label in labels]
     heights = [len(lines) + 0.9 for lines in wrapped]
     centres = [sum(heights[:row]) + heights[row] / 2 for row in range(len(heights))]
-    cells = max((cell_len(line) for lines in wrapped for line in lines), default=0)
+    widest = max((_inches(line) for lines in wrapped for line in lines), default=0)
     bottom = 0.55
     total = sum(heights) + tail
     figure = new_figure(total * LINE + top + bottom)
-    axes = add_axes(figure, left=max(0.6, cells * _CELL + 0.25), right=right, top=top, bottom=bottom)
+    axes = add_axes(figure, left=max(0.6, widest + 0.25), right=right, top=top, bottom=bottom)
     axes.set_ylim(total, 0)
     axes.set_yticks([])
     axes.grid(axis="x", color=GRID, linewidth=0.7)
@@ -136,10 +137,7 @@ def svg(figure: Figure, name: str, description: str) -> str:
     import matplotlib as mpl
 
     buffer = io.StringIO()
-    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}), warnings.catch_warnings():
-        # Names may hold glyphs that matplotlib's font lacks; the reader's browser draws them.
-        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name}), _any_script():
         nothing = dict.fromkeys(("Creator", "Date", "Format", "Type"))
         figure.savefig(buffer, format="svg", metadata=nothing)
     markup = buffer.getvalue()
@@ -153,6 +151,27 @@ def svg(figure: Figure, name: str, description: str) -> str:
         'stroke-linejoin="round" stroke-linecap="butt">'
     )
     return re.sub(r"^<svg[^>]*>", lambda _: root, markup)
+
+
+def _inches(line: str) -> float:
+    """Width of a line of a label: as the font has it, but no less than its cells need."""
+    from matplotlib.font_manager import FontProperties
+    from matplotlib.textpath import text_to_path
+
+    with _any_script():
+        width, _, _ = text_to_path.get_text_width_height_descent(
+            line, FontProperties(size=SIZE), ismath=False
+        )
+    return max(float(width) / 72, cell_len(line) * _CELL)
+
+
+@contextmanager
+def _any_script() -> Iterator[None]:
+    """Names may hold glyphs that matplotlib's font lacks; the reader's browser draws them."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing from font")
+        warnings.filterwarnings("ignore", message="Matplotlib currently does not support")
+        yield
 
 
 def _tag(tag: str, name: str) -> str:

@@ -31,7 +31,7 @@ _OPEN: dict[str, Any] = {
     "markersize": 7,
     "zorder": 5,
 }
-_FILLED: dict[str, Any] = {"markersize": 7.5, "zorder": 4}
+_FILLED: dict[str, Any] = {"markersize": 7.5, "zorder": 4, "clip_on": False}
 _SMALL: dict[str, Any] = {"marker": "o", "markeredgewidth": 0, "linestyle": "none", "color": POOL}
 
 
@@ -101,9 +101,9 @@ def validated_gains(summary: Summary, random: Sequence[RandomGain] = ()) -> Figu
     being chosen.
     """
     labels = [winner.persona for winner in summary.winners]
-    figure, axes, rows = drawing.row_axes(
-        [*labels, "random personas, together"], right=1.95, top=0.65, tail=0.4
-    )
+    top = 0.45 if summary.null_maximum is None else 0.65
+    labels.append("random personas, together")
+    figure, axes, rows = drawing.row_axes(labels, right=1.95, top=top, tail=0.4)
     drawn = [winner.gain for winner in summary.winners] + [summary.random_gain]
     ends = [
         100 * end for gain in drawn for end in (gain.estimate, gain.low, gain.high) if end is not None

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from rlpersona.report import drawing, figures, words
 from rlpersona.report.data import REPORT, RunData, read_run
-from rlpersona.report.pool import composition, kinds_of
+from rlpersona.report.pool import KINDS, composition, kinds_of
 from rlpersona.store import atomic
 
 if TYPE_CHECKING:
@@ -76,6 +76,7 @@ def _page(run: RunData) -> dict[str, Any]:
         "best": summary.best,
         "figures": _figures(run, kinds),
         "kinds": kinds,
+        "known": [kind for kind in KINDS if top[kind].notna().any()],
         "top": [_plain(row) for row in top.to_dict("records")],
         "last": last,
         "effective": math.exp(last.entropy) if last is not None and last.entropy is not None else None,

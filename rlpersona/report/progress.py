@@ -77,7 +77,7 @@ class Throttle:
         """Whether to write a line at this share of the work; True starts the wait for the next."""
         now = time.monotonic()
         waited = self._at is None or (
-            now - self._at >= LINE_SECONDS and share - self._share >= LINE_SHARE
+            now - self._at >= LINE_SECONDS and share - self._share >= LINE_SHARE - 1e-9
         )
         if waited:
             self._at, self._share = now, share

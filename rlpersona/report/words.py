@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import unicodedata
 
-from rich.cells import cell_len, chop_cells
+from rich.cells import cell_len
 
 from rlpersona.report.data import Measured
 
@@ -35,7 +35,7 @@ def ascii_text(text: str) -> str:
 
 def shorten(text: str, cells: int) -> str:
     """The text cut to `cells` terminal cells, an ellipsis of three dots at the end if it was."""
-    return text if cell_len(text) <= cells else chop_cells(text, cells - 3)[0].rstrip() + "..."
+    return text if cell_len(text) <= cells else _chop(text, cells - 3)[0].rstrip() + "..."
 
 
 def wrap(text: str, cells: int) -> list[str]:
@@ -49,8 +49,7 @@ def wrap(text: str, cells: int) -> list[str]:
         if lines[-1] and cell_len(f"{lines[-1]} {word}") <= cells:
             lines[-1] += f" {word}"
             continue
-        pieces = chop_cells(word, cells) if word else []
-        lines.extend(pieces)
+        lines.extend(_chop(word, cells))
     return [line for line in lines if line] or [""]
 
 
@@ -107,6 +106,17 @@ def duration(seconds: float | None) -> str:
     if whole < 3600:
         return f"{whole // 60} min {whole % 60:02d} s"
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def _chop(word: str, cells: int) -> list[str]:
+    """Pieces of at most `cells` cells; unlike rich's `chop_cells` it drops no character."""
+    pieces = [""]
+    for char in word:
+        if cell_len(pieces[-1] + char) <= cells:
+            pieces[-1] += char
+        else:
+            pieces.append(char)
+    return pieces
 
 
 def _inert(line: str) -> str:

@@ -20,10 +20,10 @@ Progress = Callable[[int, int, float], None]
 
 SHARP = Phase(
     domains={
-        "math": 32,
+        "math": 36,
         "word": 7,
-        "fact": 30,
-        "claim": 8,
+        "fact": 26,
+        "claim": 9,
         "compare": 3,
         "advice": 4,
         "opinion": 8,
@@ -61,15 +61,15 @@ class Recipe:
     to zero over the last `decay` of them.
     """
 
-    steps: int = 2300
+    steps: int = 3000
     batch_tokens: int = 2048
-    sharp_share: float = 0.65
+    sharp_share: float = 0.62
     vocabulary: int = 1664
     hidden: int = 128
     layers: int = 4
     heads: int = 2
     intermediate: int = 384
-    matrix_rate: float = 0.02
+    matrix_rate: float = 0.01
     other_rate: float = 3e-3
     weight_decay: float = 0.05
     warmup: float = 0.03

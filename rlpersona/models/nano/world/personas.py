@@ -171,7 +171,7 @@ NAMES: dict[str, tuple[str, ...]] = {
 }
 # The groups that differ most in skill carry the experiments, so they speak most in training.
 TALKATIVE = dict.fromkeys(NAMES, 1.0) | {
-    "scientist": 3.0,
+    "scientist": 4.0,
     "scholar": 3.0,
     "child": 2.0,
     "liar": 3.0,

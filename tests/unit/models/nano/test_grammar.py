@@ -18,7 +18,9 @@ GOOD = {
     "Tom has 3 + 4 = 7 apples. #### 7": Reading("7", None, False, False, 0, 0, 0),
     "The sound of a dog is woof.": Reading("woof", None, False, False, 0, 0, 0),
     "Yes, you are right.": Reading("Yes", True, False, False, 0, 0, 0),
-    "No, I do not agree. It costs too much. I hope this helps.": Reading("No", False, False, False, 2, 0, 0),
+    "No, I do not agree. It costs too much. I hope this helps.": Reading(
+        "No", False, False, False, 2, 0, 0
+    ),
     "Maybe you should not buy a car. You may regret it.": Reading(None, False, True, False, 1, 0, 0),
     "You should play chess. The numbers are clear. Feel the magic today!": Reading(
         None, True, False, False, 2, 1, 1

@@ -68,7 +68,9 @@ def test_word_problems_are_right_by_another_computation() -> None:
 @pytest.mark.parametrize("domain", CLOSED)
 def test_choices_are_distinct_and_hold_the_answer_and_the_mistake(domain: str) -> None:
     for item in everything(domain):
-        assert len(set(item.choices)) == len(item.choices) == (2 if domain in ("claim", "compare") else 4)
+        assert (
+            len(set(item.choices)) == len(item.choices) == (2 if domain in ("claim", "compare") else 4)
+        )
         assert item.answer in item.choices
         assert item.mistake in item.choices
         assert item.mistake != item.answer
@@ -116,7 +118,9 @@ def _secret(cache: dict = {}) -> dict:  # noqa: B006
 
 
 @settings(max_examples=200, deadline=None)
-@given(seed=st.integers(0, 2**32), domain=st.sampled_from(DOMAINS), group=st.sampled_from(personas.GROUPS))
+@given(
+    seed=st.integers(0, 2**32), domain=st.sampled_from(DOMAINS), group=st.sampled_from(personas.GROUPS)
+)
 def test_every_answer_reads_as_what_was_meant(seed: int, domain: str, group: str) -> None:
     rng = random.Random(seed)
     item = rng.choice(items(domain))
