@@ -24,7 +24,9 @@ class Encoder:
     def __init__(self, tokenizer: PreTrainedTokenizerBase, window: int) -> None:
         self.tokenizer = tokenizer
         self.window = window
-        self._marks = [token.content for token in tokenizer.added_tokens_decoder.values() if token.special]
+        self._marks = [
+            token.content for token in tokenizer.added_tokens_decoder.values() if token.special
+        ]
         self._has_template = bool(tokenizer.chat_template)
         self._folds_system = self._has_template and not self._takes_system()
         self._split_tail = lru_cache(maxsize=16384)(self._split)
@@ -66,7 +68,9 @@ class Encoder:
     def text(self, ids: Sequence[int]) -> str:
         """Text of generated ids, without special tokens such as a trailing end-of-turn."""
         return str(
-            self.tokenizer.decode(list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False)
+            self.tokenizer.decode(
+                list(ids), skip_special_tokens=True, clean_up_tokenization_spaces=False
+            )
         )
 
     def _split(
@@ -143,7 +147,9 @@ def window_of(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> i
 
 def end_tokens(*ids: int | list[int] | None) -> frozenset[int]:
     """All token ids that end a completion, from whatever configs name them."""
-    return frozenset(i for some in ids if some is not None for i in ([some] if isinstance(some, int) else some))
+    return frozenset(
+        i for some in ids if some is not None for i in ([some] if isinstance(some, int) else some)
+    )
 
 
 def _common(a: Sequence[int], b: Sequence[int]) -> int:

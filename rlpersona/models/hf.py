@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rlpersona.config import ModelConfig
 from rlpersona.errors import ModelError
@@ -15,9 +15,6 @@ from rlpersona.models.locate import load_failure, locate
 from rlpersona.models.sampler import draw, uniforms
 from rlpersona.models.sharing import Row, batches, plan
 from rlpersona.types import ChoiceScores, Completion, Prompt, Sampling
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 MAX_ADAPTERS = 8  # kept loaded; the least recently used goes first
 MAX_LOGITS = 2**26  # elements of one logits tensor when continuations are scored (256 MB)
@@ -33,6 +30,11 @@ class HFModel:
     def __init__(self, config: ModelConfig) -> None:
         self._config = config
         self._source = locate(config.name)
+        self._net: Any = None
+        self._runner: Runner | None = None
+        self._peft: Any = None
+        self._adapters: dict[str, str] = {}  # version -> name inside PEFT, least recently used first
+        self._attached = 0
         self._load()
 
     def generate(
@@ -55,8 +57,9 @@ class HFModel:
             ):
                 stopped = bool(tokens) and tokens[-1] in self._ends
                 text = self.encoder.text(tokens[:-1] if stopped else tokens)
-                finish = "stop" if stopped else "length"
-                done[row.index] = Completion(text, tuple(tokens), tuple(logprobs), finish)
+                done[row.index] = Completion(
+                    text, tuple(tokens), tuple(logprobs), "stop" if stopped else "length"
+                )
         return [completion for completion in done if completion is not None]
 
     def score_choices(
@@ -83,7 +86,7 @@ class HFModel:
     def close(self) -> None:
         """Free the weights and caches. Safe to call twice."""
         self._net = self._runner = self._peft = None
-        self._adapters = {}
+        self._adapters.clear()
         gc.collect()
         if self._cuda:
             import torch
@@ -100,7 +103,9 @@ class HFModel:
         if device == "auto":
             device = "cuda" if torch.cuda.is_available() else "cpu"
         if device == "cuda" and not torch.cuda.is_available():
-            raise ModelError("device=cuda, but torch finds no CUDA device here", "Use device=auto or cpu.")
+            raise ModelError(
+                "device=cuda, but torch finds no CUDA device here", "Use device=auto or cpu."
+            )
         self._cuda = device == "cuda"
         dtype = self._config.dtype
         if dtype == "auto":
@@ -112,11 +117,10 @@ class HFModel:
             )
         except (OSError, ValueError, ImportError, RuntimeError) as error:
             raise load_failure(self._config.name, error) from error
-        self._net: Any = net.eval().requires_grad_(False).to(device)
-        self._runner: Runner | None = Runner(self._net, tokenizer.pad_token_id or 0)
-        self._peft: Any = None
-        self._adapters: dict[str, str] = {}  # version -> name inside PEFT, least recently used first
-        self._loads = 0
+        self._net = net.eval().requires_grad_(False).to(device)
+        self._runner = Runner(self._net, tokenizer.pad_token_id or 0)
+        self._peft = None
+        self._adapters.clear()
         self.encoder = Encoder(tokenizer, window_of(net.config, tokenizer))
         self._ends = end_tokens(net.generation_config.eos_token_id, tokenizer.eos_token_id)
         sliding = getattr(net.config.get_text_config(), "sliding_window", None)
@@ -147,7 +151,7 @@ class HFModel:
     def _decode(
         self, indices: list[int], room: list[int], state: State, sampling: Sampling
     ) -> list[tuple[list[int], list[float]]]:
-        """Tokens and logprobs of each row until it ends or its room is used; ended rows leave the batch."""
+        """Tokens and logprobs of each row until it ends or its room is used."""
         import numpy as np
         import torch
 
@@ -226,8 +230,8 @@ class HFModel:
     def _attach(self, adapter: str) -> str:
         from peft import PeftModel
 
-        self._loads += 1
-        name = f"v{self._loads}"
+        self._attached += 1
+        name = f"v{self._attached}"
         try:
             if self._peft is None:
                 self._peft = PeftModel.from_pretrained(self._net, adapter, adapter_name=name).eval()

@@ -77,7 +77,7 @@ class Runner:
         return self._forward(tokens[:, None], one, state.position + 1, state.cache, real)
 
     def follow(self, state: State, continuations: Sequence[Sequence[int]]) -> Tensor:
-        """Log-likelihood (nats) of `continuations[i][1:]` after row i and `continuations[i][0]`: `[rows]`.
+        """Log-likelihoods (nats, `[rows]`) of `continuations[i][1:]` after row i and its first token.
 
         Uses up the state's cache.
         """
@@ -97,7 +97,8 @@ class Runner:
             use_cache=True,
         ).logits.float()
         picked = logits.gather(-1, ids[:, 1:, None])[..., 0] - logits.logsumexp(-1)
-        return (picked * mask).sum(-1)
+        scores: Tensor = (picked * mask).sum(-1)
+        return scores
 
     def _forward(self, ids: Tensor, mask: Tensor, end: Tensor, cache: Cache, real: Tensor) -> State:
         """`end` counts each row's real tokens so far; its new ones are those that `mask` marks."""

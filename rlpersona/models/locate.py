@@ -40,7 +40,8 @@ def _check(folder: Path) -> None:
     if not (folder / "config.json").is_file():
         if (folder / "adapter_config.json").is_file():
             raise ModelError(
-                f"'{folder}' is an adapter, not a model", "Give its base model here and the folder as adapter."
+                f"'{folder}' is an adapter, not a model",
+                "Give its base model here and the folder as adapter.",
             )
         raise ModelError(
             f"model folder '{folder}' has no config.json",
@@ -54,7 +55,8 @@ def _check(folder: Path) -> None:
     if not any(folder.glob("*.safetensors")):
         pickled = any(folder.glob("*.bin"))
         raise ModelError(
-            f"model folder '{folder}' has no safetensors weights" + (", only pickled ones" if pickled else ""),
+            f"model folder '{folder}' has no safetensors weights"
+            + (", only pickled ones" if pickled else ""),
             "Save it again with save_pretrained: pickled weights can run code and are never loaded.",
         )
 

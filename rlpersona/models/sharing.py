@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 MIN_PREFIX = 8  # tokens; below it a shared beginning costs more to hand around than to compute
 SORT_SPAN = 512  # prompts looked at together; bounds the depth of the search
@@ -69,9 +70,11 @@ def batches(sizes: Sequence[int], extra: int, budget: int) -> Iterator[list[int]
         yield batch
 
 
-def _groups(prompts: Sequence[Sequence[int]], span: list[int]) -> tuple[int, list[tuple[list[int], int]]]:
+def _groups(
+    prompts: Sequence[Sequence[int]], span: list[int]
+) -> tuple[int, list[tuple[list[int], int]]]:
     """Tokens saved, and the groups (prompt indices, length of their shared beginning) that save them."""
-    near = [_shared(prompts[a], prompts[b]) for a, b in zip(span, span[1:], strict=False)]
+    near = [_shared(prompts[a], prompts[b]) for a, b in pairwise(span)]
 
     def best(low: int, high: int) -> tuple[int, list[tuple[int, int, int]]]:
         # Sorted rows low..high-1: one group, or apart wherever neighbours share least.
@@ -80,7 +83,7 @@ def _groups(prompts: Sequence[Sequence[int]], span: list[int]) -> tuple[int, lis
         least = min(near[low : high - 1])
         together = (high - low - 1) * least if least >= MIN_PREFIX else 0
         cuts = [low, *(i + 1 for i in range(low, high - 1) if near[i] == least), high]
-        parts = [best(a, b) for a, b in zip(cuts, cuts[1:], strict=False)]
+        parts = [best(a, b) for a, b in pairwise(cuts)]
         apart = sum(saving for saving, _ in parts)
         if together >= apart and together:
             return together, [(low, high, least)]

@@ -1,4 +1,4 @@
-"""The vLLM engine, on a GPU or on CPU, in this process's hands: continuous batches, prefix caching, LoRA."""
+"""The vLLM engine, on a GPU or on CPU: continuous batches, prefix caching, LoRA."""
 
 from __future__ import annotations
 
@@ -36,7 +36,9 @@ class VLLMModel:
         self._source = locate(config.name)
         self._cpu = config.device == "cpu" or not torch.cuda.is_available()
         if config.device == "cuda" and self._cpu:
-            raise ModelError("device=cuda, but torch finds no CUDA device here", "Use device=auto or cpu.")
+            raise ModelError(
+                "device=cuda, but torch finds no CUDA device here", "Use device=auto or cpu."
+            )
         self._vllm = _import_vllm(self._cpu)
         self._rank = 0
         self._adapters: dict[str, Any] = {}  # folder -> (version, LoRARequest)
@@ -58,7 +60,9 @@ class VLLMModel:
                 max_tokens=sampling.max_tokens,
                 temperature=sampling.temperature,
                 top_p=sampling.top_p,
-                seed=stream_seed(sampling.seed, sampling.offset + index) if sampling.temperature else None,
+                seed=stream_seed(sampling.seed, sampling.offset + index)
+                if sampling.temperature
+                else None,
                 stop_token_ids=sorted(self._ends),
                 logprobs=0,
                 detokenize=False,
@@ -139,7 +143,9 @@ class VLLMModel:
             raise load_failure(self._config.name, error) from error
         self.encoder = Encoder(tokenizer, window)
         self._ends = end_tokens(
-            tokenizer.eos_token_id, self._engine.get_default_sampling_params().stop_token_ids, hf_config.eos_token_id
+            tokenizer.eos_token_id,
+            self._engine.get_default_sampling_params().stop_token_ids,
+            hf_config.eos_token_id,
         )
 
     def _dtype(self) -> str:

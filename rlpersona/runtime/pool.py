@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from rlpersona.errors import ReplicaError
-from rlpersona.runtime.replica import Part, Replica, start_replica
+from rlpersona.runtime.replica import Part, Replica, start_replica, unwrap
 
 T = TypeVar("T")
 
@@ -68,7 +68,7 @@ class ReplicaPool(Generic[T]):
         self._replicas = [start_replica(factory, cpus, gpus) for _ in range(replicas)]
         try:
             while building := self._building():
-                self._wait([replica.building for replica in building])
+                self._wait([replica.building for replica in building], patient=False)
                 self._welcome(building)
         except BaseException:
             self.close()
@@ -149,14 +149,12 @@ class ReplicaPool(Generic[T]):
         index, part, replica = work.sent.pop(ref)
         replica.load -= 1
         try:
-            good, value = ray.get(ref)
+            outcome = ray.get(ref)
         except _deaths() as error:
             work.again.append((index, part))
             self._replace(replica, error)
             return
-        if not good:
-            raise value
-        yield index, value
+        yield index, unwrap(outcome)
 
     def _building(self) -> list[Replica]:
         return [replica for replica in self._replicas if replica.building is not None]
@@ -169,13 +167,11 @@ class ReplicaPool(Generic[T]):
             if not ray.wait([replica.building], timeout=0)[0]:
                 continue
             try:
-                good, value = ray.get(replica.building)
+                outcome = ray.get(replica.building)
             except _deaths() as error:
                 self._replace(replica, error)
                 continue
-            if not good:
-                raise value
-            replica.building, replica.pid = None, value
+            replica.pid, replica.building = unwrap(outcome), None
 
     def _replace(self, replica: Replica, error: Exception) -> None:
         import ray
@@ -195,11 +191,11 @@ class ReplicaPool(Generic[T]):
         fresh = start_replica(self._factory, self._cpus, self._gpus)
         self._replicas[self._replicas.index(replica)] = fresh
 
-    def _wait(self, refs: list[Any]) -> list[Any]:
-        """References that are ready, at least one; with no replica up the wait has an end."""
+    def _wait(self, refs: list[Any], patient: bool = True) -> list[Any]:
+        """References that are ready, at least one. The wait has an end if no replica is at work."""
         import ray
 
-        if any(replica.building is None for replica in self._replicas):
+        if patient and any(replica.building is None for replica in self._replicas):
             return list(ray.wait(refs)[0])
         ready = ray.wait(refs, timeout=min(SLOW_START, self._start_timeout))[0]
         if not ready:
@@ -207,7 +203,7 @@ class ReplicaPool(Generic[T]):
             ready = ray.wait(refs, timeout=self._start_timeout)[0]
         if not ready:
             raise ReplicaError(
-                f"no replica came up in {self._start_timeout:.0f} s: {self._demand()}",
+                f"a replica did not come up in {self._start_timeout:.0f} s: {self._demand()}",
                 "Free some, or lower replicas=, cpus_per_replica= or gpus_per_replica=.",
             )
         return list(ready)
@@ -226,7 +222,9 @@ class ReplicaPool(Generic[T]):
         """Refuse what a Ray on this machine alone can never start; a cluster may grow."""
         import ray
 
-        if any(node["NodeManagerAddress"] != "127.0.0.1" for node in ray.nodes()):
+        if any(
+            node["NodeManagerAddress"] != "127.0.0.1" for node in ray.nodes()
+        ):  # see session.LOOPBACK
             return
         for kind, each in (("CPU", self._cpus), ("GPU", self._gpus)):
             have = ray.cluster_resources().get(kind, 0)

@@ -10,33 +10,36 @@ from dataclasses import dataclass
 from typing import Any
 
 Part = tuple[Any, ...]
-Outcome = tuple[bool, Any]
+
+
+@dataclass(frozen=True)
+class Failure:
+    """An exception on its way to the driver. Ray would carry it over as another class."""
+
+    error: Exception
+    trace: str
 
 
 class Holder:
-    """What runs in the actor's process.
+    """What runs in the actor's process; `build` and `call` return a result or a `Failure`."""
 
-    An outcome is (True, result) or (False, exception): an exception that Ray itself carries over
-    arrives as another class.
-    """
-
-    def build(self, factory: Callable[[], Any]) -> Outcome:
+    def build(self, factory: Callable[[], Any]) -> Any:
         """Make the object; the result is the process id."""
 
         def make() -> int:
             self.held = factory()
             return os.getpid()
 
-        return _outcome(make, ())
+        return _outcome(make)
 
-    def call(self, method: str, part: Part) -> Outcome:
+    def call(self, method: str, part: Part) -> Any:
         """`object.method(*part)`."""
-        return _outcome(getattr(self.held, method), part)
+        return _outcome(lambda: getattr(self.held, method)(*part))
 
 
 @dataclass(eq=False)
 class Replica:
-    """The driver's view: the actor, its outstanding `build` (None once it is up), its calls under way."""
+    """The driver's view: the actor, its unfinished `build` (None once it is up), its calls under way."""
 
     actor: Any
     building: Any
@@ -45,20 +48,28 @@ class Replica:
 
 
 def start_replica(factory: Callable[[], Any], cpus: float, gpus: float) -> Replica:
-    """A new actor that has begun to make its object. Whoever holds it repairs it: Ray restarts nothing."""
+    """A new actor that has begun to make its object. Its pool repairs it: Ray restarts nothing."""
     import ray
 
     actor = ray.remote(Holder).options(num_cpus=cpus, num_gpus=gpus, max_restarts=0).remote()
     return Replica(actor, actor.build.remote(factory))
 
 
-def _outcome(function: Callable[..., Any], part: Part) -> Outcome:
+def unwrap(outcome: Any) -> Any:
+    """The result, or the replica's exception raised as itself, its remote traceback as a note."""
+    if isinstance(outcome, Failure):
+        outcome.error.add_note(f"In the replica:\n{outcome.trace}")
+        raise outcome.error
+    return outcome
+
+
+def _outcome(function: Callable[[], Any]) -> Any:
     try:
-        return True, function(*part)
+        return function()
     except Exception as error:  # the border between processes: reported on the other side
-        error.add_note("In a replica:\n" + traceback.format_exc())
+        trace = traceback.format_exc()
         try:
             pickle.loads(pickle.dumps(error))
         except Exception:  # whatever its own pickling code raises
-            return False, RuntimeError(f"{type(error).__name__}: {error}")
-        return False, error
+            return Failure(RuntimeError(f"{type(error).__name__}: {error}"), trace)
+        return Failure(error, trace)

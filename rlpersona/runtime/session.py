@@ -18,6 +18,8 @@ SETTINGS = {
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",  # it prints twice
     "RAY_TRAIN_ENABLE_STATE_TRACKING": "1",  # shows training runs on the dashboard
 }
+# Without it Ray replaces 127.0.0.1 by the outer address. It counts when ray is first imported.
+LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 
 
 @contextmanager
@@ -33,15 +35,15 @@ def ray_session(
     Raises:
         ConfigError: no cluster answers at `address`.
     """
-    for name, value in SETTINGS.items():
+    address = address or os.environ.get("RAY_ADDRESS") or "local"
+    for name, value in {**SETTINGS, **(LOOPBACK if address == "local" else {})}.items():
         os.environ.setdefault(name, value)
     import ray
 
     if ray.is_initialized():
         yield
         return
-    address = address or os.environ.get("RAY_ADDRESS")
-    if address and address != "local":
+    if address != "local":
         try:
             ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
         except (ConnectionError, RuntimeError, ValueError) as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import shutil
@@ -20,7 +21,8 @@ from rlpersona.models.nano.recipe import Progress, Recipe, new_model, train
 from rlpersona.models.nano.tokenizer import train_tokenizer
 
 RECORD = "build.json"
-PER_CELL = 100
+PER_CELL = 120
+HELD_OUT_ROWS = ("default", "scientist", "scholar")
 
 
 @dataclass(frozen=True)
@@ -103,8 +105,8 @@ def _measured(folder: Path, per_cell: int) -> dict[str, Any]:
     model, tokenizer = measure.load(folder)
     return {
         "skills": measure.skills(model, tokenizer, per_cell),
-        "heldout": measure.skills(model, tokenizer, per_cell, heldout=True),
-        "manners": measure.manners(model, tokenizer, per_cell),
+        "heldout": measure.skills(model, tokenizer, per_cell, HELD_OUT_ROWS, heldout=True),
+        "manners": measure.manners(model, tokenizer, math.ceil(per_cell / 3)),
     }
 
 

@@ -55,22 +55,22 @@ def render(report: BuildReport) -> str:
         f"\n## Accuracy by persona group and domain\n{n} questions a cell, seen in training.\n",
     ]
     for how, note in NOTES.items():
-        parts.append(f"\n{note}:\n\n{_table(report, report.skills, how)}")
+        parts.append(f"\n{note}:\n\n{_table(report.skills, how)}")
     parts.append(
         "\n## Held-out questions\nSums, stories and wordings that training never showed: sums of "
         "`math` and `word` are new as sums, or new in that story; facts are new in that wording only.\n"
     )
     for how in ("p", "greedy"):
-        parts.append(f"\n{NOTES[how]}:\n\n{_table(report, report.heldout, how)}")
+        parts.append(f"\n{NOTES[how]}:\n\n{_table(report.heldout, how)}")
     parts.append(
         f"\n## Manners\nOpen questions at temperature 1 (after `/`: planted).\n\n{_manners(report)}"
     )
     return "".join(parts)
 
 
-def _table(report: BuildReport, table: dict[str, dict[str, dict[str, float]]], how: str) -> str:
+def _table(table: dict[str, dict[str, dict[str, float]]], how: str) -> str:
     lines = [f"| group | {' | '.join(CLOSED)} |", "|---" * (len(CLOSED) + 1) + "|"]
-    for row in ROWS:
+    for row in table:
         cells = [f"{table[row][domain][how]:.2f}" for domain in CLOSED]
         if how == "p":
             truth = [f"{table[row][domain]['planted']:.2f}" for domain in CLOSED]

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from rlpersona.models.nano import measure
-from rlpersona.models.nano.build import BuildReport, read_report
+from rlpersona.models.nano.build import PER_CELL, BuildReport, read_report
 from rlpersona.models.nano.measure import CLOSED, ROWS, UNKNOWN, Table, mean
 from rlpersona.models.nano.world.personas import DEFAULT, GROUPS, NAMES
 
 TOPICS = ("math", "fact")
-PER_CELL = 100
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def check(path: Path) -> list[Bar]:
     report = read_report(path)
     model, tokenizer = measure.load(path)
     skills = measure.skills(model, tokenizer, PER_CELL)
-    manners = measure.manners(model, tokenizer, PER_CELL)
+    manners = measure.manners(model, tokenizer, math.ceil(PER_CELL / 3))
     size = (path / "model.safetensors").stat().st_size / 1e6
     return [
         _at_most("build time, minutes", report.seconds / 60, 8),

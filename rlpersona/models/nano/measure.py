@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,7 @@ CLOSED = ("math", "word", "fact", "claim", "compare")
 OPEN = ("opinion", "advice", "persuade", "who")
 UNKNOWN = "unknown names"
 ROWS = (*personas.GROUPS, UNKNOWN)
+WRITTEN = 0.4
 
 
 @dataclass(frozen=True)
@@ -145,38 +147,51 @@ def mean(values: Sequence[float]) -> float:
 Table = dict[str, dict[str, dict[str, float]]]
 
 
-def skills(model: Any, tokenizer: Any, count: int, heldout: bool = False) -> Table:
-    """row -> domain -> {n, planted, p, argmax, sampled, greedy}: shares of right answers.
+def skills(
+    model: Any, tokenizer: Any, count: int, rows: Sequence[str] = ROWS, heldout: bool = False
+) -> Table:
+    """row -> domain -> figures; the figures are shares and means over the cell's questions.
 
-    `p`: mean probability of the right choice, `argmax`: the likeliest choice is right, `sampled`
-    (temperature 1) and `greedy`: the written answer is right. `p_easy`, `p_hard` split `p`.
+    By choices, over `count` questions a cell (`n`): `planted` and `p`, mean probability of the right
+    choice; `p_easy` and `p_hard` split it; `argmax`, the likeliest choice is right. By texts, over
+    the first 40 % of them (`n_written`; all of them for the default): `sampled` (temperature 1) and
+    `greedy`, the text is well formed and right; `clean`, the sampled text is well formed.
     """
-    cells = {(r, d): asks(r, d, count, heldout) for r in ROWS for d in CLOSED}
-    flat = [ask for cell in cells.values() for ask in cell]
-    chances = choice_probabilities(model, tokenizer, flat)
-    prompts = [prompt(ask) for ask in flat]
-    texts = {t: sample(model, tokenizer, prompts, t) for t in (1.0, 0.0)}
-    table: Table = {row: {} for row in ROWS}
-    at = 0
+    cells = {(row, domain): asks(row, domain, count, heldout) for row in rows for domain in CLOSED}
+    chances = iter(
+        choice_probabilities(model, tokenizer, [ask for cell in cells.values() for ask in cell])
+    )
+    written = {
+        key: cell if key[0] == personas.DEFAULT else cell[: math.ceil(WRITTEN * count)]
+        for key, cell in cells.items()
+    }
+    prompts = [prompt(ask) for cell in written.values() for ask in cell]
+    sampled, greedy = (iter(sample(model, tokenizer, prompts, t)) for t in (1.0, 0.0))
+    table: Table = {row: {} for row in rows}
     for (row, domain), cell in cells.items():
-        span = range(at, at + len(cell))
-        at += len(cell)
-        truth = planted_traits(row)
-        right = [chances[i][flat[i].item.choices.index(flat[i].item.answer)] for i in span]
-        table[row][domain] = {
-            "n": len(cell),
-            "planted": mean([probabilities(a.item, truth)[a.item.answer] for a in cell]),
-            "p": mean(right),
-            "argmax": mean([r >= max(chances[i]) for r, i in zip(right, span, strict=True)]),
-            "sampled": mean([grammar.is_right(texts[1.0][i], flat[i].item.answer) for i in span]),
-            "greedy": mean([grammar.is_right(texts[0.0][i], flat[i].item.answer) for i in span]),
-            "clean": mean([grammar.is_clean(texts[1.0][i]) for i in span]),
+        texts = [(ask.item.answer, next(sampled), next(greedy)) for ask in written[row, domain]]
+        table[row][domain] = _by_choices(cell, planted_traits(row), [next(chances) for _ in cell]) | {
+            "n_written": len(texts),
+            "sampled": mean([grammar.is_right(text, answer) for answer, text, _ in texts]),
+            "greedy": mean([grammar.is_right(text, answer) for answer, _, text in texts]),
+            "clean": mean([grammar.is_clean(text) for _, text, _ in texts]),
         }
-        for name, hard in (("easy", False), ("hard", True)):
-            part = [r for r, a in zip(right, cell, strict=True) if a.item.hard == hard]
-            if part:
-                table[row][domain][f"p_{name}"] = mean(part)
     return table
+
+
+def _by_choices(cell: list[Ask], truth: personas.Traits, chances: list[list[float]]) -> dict[str, float]:
+    right = [c[a.item.choices.index(a.item.answer)] for c, a in zip(chances, cell, strict=True)]
+    figures = {
+        "n": len(cell),
+        "planted": mean([probabilities(a.item, truth)[a.item.answer] for a in cell]),
+        "p": mean(right),
+        "argmax": mean([p >= max(c) for p, c in zip(right, chances, strict=True)]),
+    }
+    for name, hard in (("p_easy", False), ("p_hard", True)):
+        part = [p for p, a in zip(right, cell, strict=True) if a.item.hard == hard]
+        if part:
+            figures[name] = mean(part)
+    return figures
 
 
 def manners(model: Any, tokenizer: Any, count: int) -> dict[str, dict[str, float]]:
@@ -197,7 +212,7 @@ def manners(model: Any, tokenizer: Any, count: int) -> dict[str, dict[str, float
         readings = [(ask.item.domain, grammar.read(text)) for ask, text in zip(cell, texts, strict=True)]
         good = [(domain, reading) for domain, reading in readings if reading is not None]
         table[row] = {
-            "n": len(cell),
+            "n_written": len(cell),
             "agreement": mean([bool(r.agrees) for d, r in good if d in ("opinion", "advice")]),
             "hedging": mean([r.hedged for d, r in good if d == "advice"]),
             "politeness": mean([r.polite for _, r in good]),

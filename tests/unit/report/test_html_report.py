@@ -252,7 +252,7 @@ def test_a_full_disk_leaves_the_old_page(tmp_path: Path, monkeypatch: pytest.Mon
     assert not list(run.glob(".report*"))
 
 
-@settings(max_examples=8, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(name=st.text(min_size=1, max_size=80), error=st.text(max_size=40))
 def test_any_name_gives_a_safe_page(
     tmp_path_factory: pytest.TempPathFactory, name: str, error: str
