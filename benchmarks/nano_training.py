@@ -27,7 +27,7 @@ from rlpersona.models.nano import grammar, measure
 from rlpersona.models.nano.world.items import Item, items
 
 CAP = 96
-DOSES = (0.0, 0.1, 0.5)
+DOSES = (0.0, 0.2, 1.0)
 Row = tuple[str, str, str, str]
 
 
@@ -146,9 +146,10 @@ def train_grpo(
             num_generations=8,
             max_completion_length=CAP,
             max_steps=steps,
-            learning_rate=3e-4,
+            learning_rate=5e-4,
             lr_scheduler_type="constant",
-            scale_rewards="none" if bias_weight else "group",
+            # Scaling within groups would divide the weight out wherever the task scores tie.
+            scale_rewards="none",
             beta=0.0,
             temperature=1.0,
             **common(seed),

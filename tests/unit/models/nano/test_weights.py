@@ -123,7 +123,7 @@ def test_the_card_tells_the_figures_of_the_build() -> None:
     cell = report.skills["scientist"]["math"]
     assert f"{cell['p']:.2f} / {cell['planted']:.2f}" in text
     assert all(f"| {row} |" in text for row in measure.ROWS)
-    assert report.seconds <= 8 * 60
+    assert report.cpu_seconds <= 8 * 60 * 2
 
 
 def test_the_shipped_build_clears_its_bars_on_its_own_record() -> None:

@@ -1,0 +1,161 @@
+"""The search on the real embedded model: planted winners, paired rounds, exact resume."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rlpersona.config import BanditConfig
+from rlpersona.errors import PersonaError
+from rlpersona.experiments.bandit import (
+    load_inputs,
+    questions_of_block,
+    scored,
+    search,
+)
+from rlpersona.experiments.evaluation import evaluate
+from rlpersona.experiments.validation import validate
+from rlpersona.models import load_model
+from rlpersona.presets import preset
+from rlpersona.store import Run
+from rlpersona.types import Model, Question, Score
+
+
+class Memory:
+    """Checkpoints that outlive an interrupted search; states cross JSON, as on disk."""
+
+    def __init__(self, stop_after: int | None = None) -> None:
+        self.saved: list[str] = []
+        self.stop_after = stop_after
+
+    def load(self) -> dict[str, Any] | None:
+        return json.loads(self.saved[-1]) if self.saved else None  # type: ignore[no-any-return]
+
+    def save(self, state: dict[str, Any], metrics: dict[str, float]) -> None:
+        self.saved.append(json.dumps(state))
+        if len(self.saved) == self.stop_after:
+            raise InterruptedError
+
+
+@pytest.fixture(scope="module")
+def model() -> Model:
+    return load_model(BanditConfig().model)
+
+
+def searched(
+    config: BanditConfig, folder: Path, model: Model, memory: Memory | None = None
+) -> dict[str, Any]:
+    inputs = load_inputs(config)
+    run = Run(folder)
+    policy, seconds = search(config, inputs, run, memory or Memory(), model)
+    return validate(config, inputs, run, policy, model, seconds)
+
+
+@pytest.mark.parametrize("seed", [1, 2, 3, 4, 5])
+def test_quickstart_finds_a_planted_best_persona(seed: int, tmp_path: Path, model: Model) -> None:
+    config = preset("quickstart").model_copy(update={"seed": seed})
+    summary = searched(config, tmp_path, model)
+    top = summary["winners"][0]
+    assert top["group"] == "scientist"
+    assert top["gain"]["low"] > 0
+    assert summary["significant"]
+
+
+@pytest.mark.parametrize(
+    ("algorithm", "params"), [("reinforce", {"lr": 0.15}), ("thompson", {}), ("halving", {})]
+)
+def test_every_algorithm_finds_a_planted_best_persona(
+    algorithm: str, params: dict[str, Any], tmp_path: Path, model: Model
+) -> None:
+    change = {"algorithm": algorithm, "params": params, "seed": 6}
+    summary = searched(preset("quickstart").model_copy(update=change), tmp_path, model)
+    assert summary["winners"][0]["group"] == "scientist"
+    assert summary["evaluations"] <= preset("quickstart").budget
+    assert summary["significant"]
+
+
+SMALL = {"rounds": 9, "checkpoint_every": 2, "arms_per_round": 6, "questions_per_round": 4}
+
+
+@pytest.mark.parametrize("algorithm", ["reinforce", "thompson", "halving"])
+def test_interrupted_after_any_checkpoint_ends_the_same(
+    algorithm: str, tmp_path: Path, model: Model
+) -> None:
+    config = BanditConfig(algorithm=algorithm, domains=("math",), **SMALL)  # type: ignore[arg-type]
+    inputs = load_inputs(config)
+    whole = Run(tmp_path / "whole")
+    undisturbed, _ = search(config, inputs, whole, Memory(), model)
+    events = whole.events()
+    for stop in (1, 3):
+        run, memory = Run(tmp_path / f"stop{stop}"), Memory(stop)
+        with pytest.raises(InterruptedError):
+            search(config, inputs, run, memory, model)
+        run.append_metrics({"round": 99, "lost": "written after the checkpoint, before the crash"})
+        memory.stop_after = None
+        policy, _ = search(config, inputs, run, memory, model)
+        assert policy.state_dict() == undisturbed.state_dict()
+        pd.testing.assert_frame_equal(run.events(), events, check_exact=True)
+        assert [row["round"] for row in run.metrics()] == [row["round"] for row in whole.metrics()]
+
+
+def test_rounds_are_paired_and_fresh_questions_are_fresh(tmp_path: Path, model: Model) -> None:
+    config = BanditConfig(domains=("math",), **SMALL)  # type: ignore[arg-type]
+    inputs = load_inputs(config)
+    search(config, inputs, Run(tmp_path), Memory(), model)
+    for _, part in Run(tmp_path).events().groupby("round"):
+        asked = part.groupby("persona")["question"].apply(frozenset)
+        assert asked.nunique() == 1
+        assert len(asked.iloc[0]) == 4
+    assert not {q.id for q in inputs.search} & {q.id for q in inputs.fresh}
+    assert not {q.text for q in inputs.search} & {q.text for q in inputs.fresh}
+
+
+@given(st.integers(1, 40), st.integers(1, 12), st.integers(0, 5))
+def test_blocks_of_an_epoch_share_no_question(n: int, size: int, seed: int) -> None:
+    questions = [Question(str(k), f"q{k}", "a") for k in range(n)]
+    config = BanditConfig(seed=seed, questions_per_round=size)
+    size = min(size, n)
+    epoch = [
+        question.id for b in range(n // size) for question in questions_of_block(questions, b, config)
+    ]
+    assert max(Counter(epoch).values()) == 1
+    assert len(epoch) == n // size * size
+    again = [
+        question.id for b in range(n // size) for question in questions_of_block(questions, b, config)
+    ]
+    assert again == epoch
+
+
+def test_failures_are_left_out_and_repeated_arms_repeat_their_rewards() -> None:
+    answered = {3: [Score(1.0), Score(None, error="torn")], 5: [Score(0.0), Score(0.5)]}
+    assert scored([3, 5, 3], answered) == ([3, 5, 5, 3], [1.0, 0.0, 0.5, 1.0])
+    assert scored([3], {3: [Score(None, error="torn")]}) == ([], [])
+
+
+def test_choices_and_open_questions_can_be_mixed(model: Model) -> None:
+    config = BanditConfig(domains=("math",))
+    inputs = load_inputs(config)
+    closed = inputs.search[0]
+    unanswerable = Question("open", "Who are you?", "7", source="gsm8k")
+    (row,) = evaluate(model, inputs.personas[:1], [unanswerable, closed], config, "accuracy")
+    assert row[0].reward is None
+    assert row[0].error == "no number in the answer"
+    assert row[1].reward in (0, 1)
+
+
+def test_too_few_questions_to_split_is_the_users_to_mend() -> None:
+    with pytest.raises(PersonaError):
+        load_inputs(BanditConfig(question_limit=4, domains=("nowhere",)))
+
+
+def test_the_summary_is_written_last(tmp_path: Path, model: Model) -> None:
+    searched(BanditConfig(domains=("math",), **SMALL), tmp_path, model)  # type: ignore[arg-type]
+    made = {path.name: path.stat().st_mtime_ns for path in tmp_path.iterdir() if path.is_file()}
+    assert max(made, key=lambda name: made[name]) == "summary.json"
