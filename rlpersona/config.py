@@ -115,5 +115,5 @@ class BanditConfig(Config):
 
     @property
     def budget(self) -> int:
-        """Question evaluations that the search may spend."""
+        """Question evaluations that the search spends at most."""
         return self.rounds * self.arms_per_round * self.questions_per_round

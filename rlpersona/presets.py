@@ -7,27 +7,25 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from rlpersona.config import BanditConfig, ModelConfig, ValidationConfig
+from rlpersona.config import BanditConfig, ValidationConfig
 from rlpersona.errors import ConfigError, did_you_mean
 
 
 def quickstart() -> BanditConfig:
     """Who is best at sums? REINFORCE over the nano world's personas and as many unknown names.
 
-    Expected: a scientist on top, about 20 points above no persona. Half a minute on two cores, free.
+    Expected: a scientist on top, about 40 points above no persona. Under a minute on two cores, free.
     """
     return BanditConfig(
         name="quickstart",
         domains=("math",),
-        reward="probability",
         bystanders=18,
         params={"lr": 0.15},
-        model=ModelConfig(replicas=1),
     )
 
 
 def facts() -> BanditConfig:
-    """The same search on questions of fact. Expected: a scholar on top. Half a minute, free."""
+    """The same search on questions of fact. Expected: a scholar on top. Under a minute, free."""
     return quickstart().model_copy(update={"name": "facts", "domains": ("fact",)})
 
 

@@ -58,7 +58,9 @@ def read_file(file: Path) -> dict[str, Any]:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}," if mark else ""
-        raise ConfigError(f"{file}{where} is not YAML or JSON.", "Write one 'key: value' a line.") from error
+        raise ConfigError(
+            f"{file}{where} is not YAML or JSON.", "Write one 'key: value' a line."
+        ) from error
     if not isinstance(content, dict):
         raise ConfigError(f"{file} holds no settings.", "Write one 'key: value' a line.")
     return content

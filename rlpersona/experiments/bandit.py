@@ -123,7 +123,13 @@ def search(
     so that each round is recorded once.
     """
     policy = make_policy(config, len(inputs.personas))
-    state = checkpoints.load() or {"round": 0, "evaluations": 0, "unscored": 0, "seconds": 0.0}
+    state = checkpoints.load() or {
+        "round": 0,
+        "draws": 0,
+        "evaluations": 0,
+        "unscored": 0,
+        "seconds": 0.0,
+    }
     if "policy" in state:
         policy.load_state_dict(state["policy"])
     run.rewind(state["round"])
@@ -131,7 +137,7 @@ def search(
     events: list[dict[str, Any]] = []
     first = state["round"] + 1
 
-    while state["evaluations"] < config.budget and not policy.finished:
+    while state["draws"] < config.budget and not policy.finished:
         arms = policy.select(config.arms_per_round).tolist()
         questions = questions_of_block(inputs.search, policy.block, config)
         distinct = np.unique(arms)
@@ -144,8 +150,10 @@ def search(
         policy.update(pulled, earned)
 
         state["round"] += 1
-        state["evaluations"] += len(arms) * len(questions)
-        state["unscored"] += len(arms) * len(questions) - len(earned)
+        # A persona drawn twice in a round counts twice for the policy, but has answered once.
+        state["draws"] += len(arms) * len(questions)
+        state["evaluations"] += len(distinct) * len(questions)
+        state["unscored"] += sum(score.reward is None for row in scores for score in row)
         state["seconds"] = time.monotonic() - began
         events += [
             event(state["round"], inputs.personas[arm], question, score)
@@ -155,7 +163,7 @@ def search(
         metrics = round_metrics(config, inputs, policy, state, earned)
         run.append_metrics(metrics)
 
-        done = state["evaluations"] >= config.budget or policy.finished
+        done = state["draws"] >= config.budget or policy.finished
         if done or state["round"] % config.checkpoint_every == 0:
             run.save_events(first, state["round"], pd.DataFrame(events).astype(EVENT_TYPES))
             reported = {key: value for key, value in metrics.items() if isinstance(value, int | float)}
@@ -205,7 +213,7 @@ def round_metrics(
     chances = policy.probabilities()
     top = int(policy.ranking(1)[0])
     positive = chances[chances > 0]
-    left = max(0, config.budget - state["evaluations"])
+    left = max(0, config.budget - state["draws"])
     return {
         "round": state["round"],
         "rounds": state["round"]

@@ -59,7 +59,7 @@ def validate(
         "questions_train": len(inputs.search),
         "questions_fresh": len(inputs.fresh),
         "rounds": len(run.metrics()),
-        "evaluations": int(policy.counts.sum()),
+        "evaluations": int(learned["evaluations"].sum()),
         "seconds": round(seconds, 1),
         "seed": config.seed,
         "reward": config.reward,
@@ -74,19 +74,16 @@ def validate(
 
 def learned_table(personas: list[Persona], policy: Bandit, events: pd.DataFrame) -> pd.DataFrame:
     """What the search learned, one row per persona; the reward of one never drawn is NaN."""
-    rounds = events.groupby("persona")["round"].nunique() if len(events) else pd.Series(dtype=int)
     names = [persona.name for persona in personas]
-    return pd.DataFrame(
-        {
-            "name": names,
-            "group": [persona.group for persona in personas],
-            "field": [persona.field for persona in personas],
-            "era": [persona.era for persona in personas],
-            "pulls": rounds.reindex(names, fill_value=0).to_numpy(),
-            "evaluations": policy.counts,
-            "reward": policy.means(),
-            "probability": policy.probabilities(),
-        }
+    seen = events.groupby("persona").agg(
+        pulls=("round", "nunique"), evaluations=("reward", "count"), reward=("reward", "mean")
+    )
+    learned = seen.reindex(names).reset_index(names="name").fillna({"pulls": 0, "evaluations": 0})
+    return learned.astype({"pulls": int, "evaluations": int}).assign(
+        group=pd.array([persona.group for persona in personas], dtype="string"),
+        field=pd.array([persona.field for persona in personas], dtype="string"),
+        era=pd.array([persona.era for persona in personas], dtype="string"),
+        probability=policy.probabilities(),
     )
 
 

@@ -95,6 +95,7 @@ class HFModel:
 
     def _load(self) -> None:
         import torch
+        from safetensors import SafetensorError
         from transformers import AutoModelForCausalLM, AutoTokenizer
         from transformers.utils import logging
 
@@ -115,7 +116,7 @@ class HFModel:
             net = AutoModelForCausalLM.from_pretrained(
                 self._source, dtype=getattr(torch, dtype), use_safetensors=True
             )
-        except (OSError, ValueError, ImportError, RuntimeError) as error:
+        except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
             raise load_failure(self._config.name, error) from error
         self._net = net.eval().requires_grad_(False).to(device)
         self._runner = Runner(self._net, tokenizer.pad_token_id or 0)
@@ -229,6 +230,7 @@ class HFModel:
 
     def _attach(self, adapter: str) -> str:
         from peft import PeftModel
+        from safetensors import SafetensorError
 
         self._attached += 1
         name = f"v{self._attached}"
@@ -237,7 +239,7 @@ class HFModel:
                 self._peft = PeftModel.from_pretrained(self._net, adapter, adapter_name=name).eval()
             else:
                 self._peft.load_adapter(adapter, adapter_name=name)
-        except (RuntimeError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (RuntimeError, ValueError, KeyError, TypeError, SafetensorError) as error:
             self._load()  # a half-loaded adapter would leave its layers in the base
             raise ModelError(
                 f"adapter '{adapter}' does not fit model '{self._config.name}': {error}",

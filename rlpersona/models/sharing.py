@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 MIN_PREFIX = 8  # tokens; below it a shared beginning costs more to hand around than to compute
-SORT_SPAN = 512  # prompts looked at together; bounds the depth of the search
+SORT_SPAN = 256  # prompts looked at together; bounds the depth of the search
 MIN_SAVING = 0.15  # share of all tokens that sharing must save to be worth a pass of its own
 
 

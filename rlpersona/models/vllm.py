@@ -43,7 +43,7 @@ class VLLMModel:
         self._rank = 0
         self._adapters: dict[str, Any] = {}  # folder -> (version, LoRARequest)
         self._ids = itertools.count(1)
-        self._engine: Any = None
+        self.llm: Any = None
         self._build()
 
     def generate(
@@ -102,10 +102,10 @@ class VLLMModel:
 
     def close(self) -> None:
         """Stop the engine and free its memory. Safe to call twice."""
-        if self._engine is None:
+        if self.llm is None:
             return
-        self._engine.llm_engine.engine_core.shutdown()
-        self._engine = None
+        self.llm.llm_engine.engine_core.shutdown()
+        self.llm = None
         gc.collect()
         if not self._cpu:
             import torch
@@ -114,6 +114,7 @@ class VLLMModel:
 
     def _build(self) -> None:
         """Start the engine, with room for adapters of rank `_rank` unless that is 0."""
+        from safetensors import SafetensorError
         from transformers import AutoConfig, AutoTokenizer
 
         options: dict[str, Any] = {}
@@ -129,7 +130,7 @@ class VLLMModel:
                 options |= {"tensor_parallel_size": max(1, int(self._config.gpus_per_replica))}
             if self._rank:
                 options |= {"enable_lora": True, "max_lora_rank": self._rank, "max_loras": 1}
-            self._engine = self._vllm.LLM(
+            self.llm = self._vllm.LLM(
                 self._source,
                 dtype=self._dtype(),
                 load_format="safetensors",
@@ -139,12 +140,12 @@ class VLLMModel:
                 seed=0,
                 **options,
             )
-        except (OSError, ValueError, ImportError, RuntimeError) as error:
+        except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
             raise load_failure(self._config.name, error) from error
         self.encoder = Encoder(tokenizer, window)
         self._ends = end_tokens(
             tokenizer.eos_token_id,
-            self._engine.get_default_sampling_params().stop_token_ids,
+            self.llm.get_default_sampling_params().stop_token_ids,
             hf_config.eos_token_id,
         )
 
@@ -157,7 +158,7 @@ class VLLMModel:
             return []
         inputs = [{"prompt_token_ids": ids} for ids in prompts]
         try:
-            outputs: list[Any] = self._engine.generate(
+            outputs: list[Any] = self.llm.generate(
                 inputs, list(params), use_tqdm=False, lora_request=lora
             )
         except (ValueError, RuntimeError) as error:
@@ -171,7 +172,7 @@ class VLLMModel:
 
     def _adapter(self, folder: str | None) -> Any:
         """The request for an adapter, under a fresh id whenever its folder was written again."""
-        if self._engine is None:
+        if self.llm is None:
             raise ModelError("this model is closed", "Load it again with load_model.")
         if folder is None:
             return None

@@ -20,12 +20,12 @@ class PooledModel:
 
     A call is cut into chunks of `config.chunk` prompts, in order, each with its `Sampling.offset`:
     what is computed together does not depend on how many replicas there are, so neither do results.
-    `on_done(n)` is called whenever n more prompts of a call are done.
+    `on_done(n)`, if set, is called whenever n more prompts of a call are done.
     """
 
     def __init__(self, config: ModelConfig, on_done: Progress | None = None) -> None:
         self._chunk = config.chunk
-        self._on_done = on_done
+        self.on_done = on_done
         self.pool: ReplicaPool[Model] = ReplicaPool(
             partial(load_model, config),
             replicas=config.replicas,
@@ -65,7 +65,7 @@ class PooledModel:
         self.pool.close()
 
     def _map(self, method: str, parts: Iterator[tuple[Any, ...]]) -> list[Any]:
-        on_done = self._on_done
+        on_done = self.on_done
 
         def report(_: int, results: list[Any]) -> None:
             if on_done is not None:

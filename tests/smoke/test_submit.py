@@ -66,4 +66,4 @@ def test_a_submitted_job_leaves_the_same_run_as_the_command(
     assert done.returncode == 0, done.stdout + done.stderr
     assert "report.html" in done.stdout
     summary = json.loads((tmp_path / "runs" / "submitted" / "summary.json").read_text())
-    assert summary["evaluations"] == 6 * 16 * 8
+    assert summary["rounds"] == 6

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 from rlpersona.models.nano.world.personas import Skill, Traits, bystanders, personas, planted
 
 if TYPE_CHECKING:
-    from rlpersona.models.nano.build import BuildReport
-    from rlpersona.models.nano.check import Bar
+    from rlpersona.models.nano.bars import Bar
+    from rlpersona.models.nano.building import BuildReport
 
 __all__ = ["Skill", "Traits", "build", "bystanders", "card", "check", "path", "personas", "planted"]
 
@@ -28,23 +28,23 @@ def build(
 ) -> BuildReport:
     """Train the model from scratch into the folder `out`: whole or not at all, minutes on two cores.
 
-    `progress(step, steps, loss)` is called after every step. See `nano.build.build`.
+    `progress(step, steps, loss)` is called after every step. See `nano.building.build`.
     """
-    from rlpersona.models.nano.build import build as run
+    from rlpersona.models.nano.building import build as run
 
     return run(Path(out), seed, progress)
 
 
 def check(path_: Path | None = None) -> list[Bar]:
     """Measure a built model (the shipped one by default) against the bars; about a minute."""
-    from rlpersona.models.nano.check import check as run
+    from rlpersona.models.nano.bars import check as run
 
     return run(Path(path_) if path_ is not None else path())
 
 
 def card(path_: Path | None = None) -> str:
     """The model card in markdown, from the figures that the build measured."""
-    from rlpersona.models.nano.build import read_report
-    from rlpersona.models.nano.card import render
+    from rlpersona.models.nano.building import read_report
+    from rlpersona.models.nano.modelcard import render
 
     return render(read_report(Path(path_) if path_ is not None else path()))

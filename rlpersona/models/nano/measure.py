@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,9 +37,24 @@ def load(path: Path) -> tuple[Any, Any]:
 
     if not (path / "model.safetensors").is_file() or not (path / "tokenizer.json").is_file():
         raise ModelError(f"no nano model in {path}", "build one: rlpersona nano build")
-    tokenizer = AutoTokenizer.from_pretrained(path)
-    model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
+    with no_progress_bars():
+        tokenizer = AutoTokenizer.from_pretrained(path)
+        model = AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32)
     return model.eval(), tokenizer
+
+
+@contextmanager
+def no_progress_bars() -> Iterator[None]:
+    """Keep transformers from drawing bars for files that take milliseconds."""
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()
 
 
 def prompt(ask: Ask) -> str:
@@ -140,8 +156,8 @@ def planted_traits(row: str) -> personas.Traits:
 
 
 def mean(values: Sequence[float]) -> float:
-    """Arithmetic mean, rounded to four places (nan if empty)."""
-    return round(sum(values) / len(values), 4) if values else float("nan")
+    """Arithmetic mean, rounded to four places (of at least one value)."""
+    return round(sum(values) / len(values), 4)
 
 
 Table = dict[str, dict[str, dict[str, float]]]
@@ -198,25 +214,32 @@ def manners(model: Any, tokenizer: Any, count: int) -> dict[str, dict[str, float
     """row -> {agreement, hedging, politeness, extras, clean} of open answers at temperature 1.
 
     `agreement` is over opinions and advice, `hedging` over advice, the rest over all open domains;
-    `clean` is the share of well-formed texts and the others count well-formed texts only.
+    `clean` is the share of well-formed texts, the others count well-formed texts only and are left
+    out where there is none.
     """
-    table = {}
+    cells: list[tuple[str, Ask]] = []
     for row in ROWS:
         who = speakers(row)
-        cell = []
         for domain in OPEN:
             pool = items(domain)
-            share = count if domain in ("opinion", "advice") else count // 2
-            cell += [Ask(who[i % len(who)], pool[i % len(pool)]) for i in range(share)]
-        texts = sample(model, tokenizer, [prompt(ask) for ask in cell], 1.0)
-        readings = [(ask.item.domain, grammar.read(text)) for ask, text in zip(cell, texts, strict=True)]
-        good = [(domain, reading) for domain, reading in readings if reading is not None]
-        table[row] = {
-            "n_written": len(cell),
-            "agreement": mean([bool(r.agrees) for d, r in good if d in ("opinion", "advice")]),
-            "hedging": mean([r.hedged for d, r in good if d == "advice"]),
-            "politeness": mean([r.polite for _, r in good]),
-            "extras": mean([r.extras - r.polite for _, r in good]),
-            "clean": mean([reading is not None for _, reading in readings]),
-        }
-    return table
+            share = count if domain in ("opinion", "advice") else math.ceil(count / 2)
+            cells += [(row, Ask(who[i % len(who)], pool[i % len(pool)])) for i in range(share)]
+    texts = sample(model, tokenizer, [prompt(ask) for _, ask in cells], 1.0)
+    read = [
+        (row, ask.item.domain, grammar.read(text)) for (row, ask), text in zip(cells, texts, strict=True)
+    ]
+    return {row: _manner([(domain, reading) for r, domain, reading in read if r == row]) for row in ROWS}
+
+
+def _manner(readings: list[tuple[str, grammar.Reading | None]]) -> dict[str, float]:
+    good = [(domain, reading) for domain, reading in readings if reading is not None]
+    figures: dict[str, Sequence[float]] = {
+        "agreement": [bool(r.agrees) for d, r in good if d in ("opinion", "advice")],
+        "hedging": [r.hedged for d, r in good if d == "advice"],
+        "politeness": [r.polite for _, r in good],
+        "extras": [r.extras - r.polite for _, r in good],
+        "clean": [reading is not None for _, reading in readings],
+    }
+    # A figure of which there was no case is left out: it is neither zero nor one.
+    means = {name: mean(values) for name, values in figures.items() if values}
+    return {"n_written": len(readings), **means}

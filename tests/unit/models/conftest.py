@@ -11,6 +11,7 @@ from rlpersona.config import ModelConfig
 from rlpersona.types import Model, Prompt
 from tests.unit.models.tiny_models import NAMES, QUESTIONS, save_llama, save_lora, save_tokenizer
 
+
 @pytest.fixture(scope="session")
 def tiny(tmp_path_factory: pytest.TempPathFactory) -> str:
     folder = tmp_path_factory.mktemp("tiny")
@@ -74,4 +75,3 @@ def reference() -> Reference:
         return sum(float(logprobs[at - 1, whole[at]]) for at in range(start, len(whole)))
 
     return loglikelihood
-

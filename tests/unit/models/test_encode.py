@@ -12,10 +12,13 @@ from rlpersona.types import Message, Prompt
 from tests.unit.models.tiny_models import CHAT, NAMES, save_tokenizer
 
 REFUSES_SYSTEM = (
-    "{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}"
+    "{% if messages[0]['role'] == 'system' %}"
+    "{{ raise_exception('System role not supported') }}{% endif %}"
     + CHAT
 )
-DROPS_SYSTEM = CHAT.replace("{% for m in messages %}", "{% for m in messages if m['role'] != 'system' %}")
+DROPS_SYSTEM = CHAT.replace(
+    "{% for m in messages %}", "{% for m in messages if m['role'] != 'system' %}"
+)
 
 
 def encoder(folder: Path, chat: str | None = CHAT, window: int = 200) -> Encoder:
@@ -49,7 +52,12 @@ def test_without_a_system_role_its_text_opens_the_user_turn(tmp_path: Path, chat
 
 
 def test_folding_keeps_later_turns() -> None:
-    turns = (Message("system", "S"), Message("user", "a"), Message("assistant", "b"), Message("user", "c"))
+    turns = (
+        Message("system", "S"),
+        Message("user", "a"),
+        Message("assistant", "b"),
+        Message("user", "c"),
+    )
     assert fold_system(turns) == (Message("user", "S\n\na"), *turns[2:])
 
 

@@ -10,7 +10,9 @@ PROMPTS = st.lists(st.lists(st.integers(0, 2), min_size=1, max_size=25), max_siz
 
 
 def grid(personas: int, questions: int) -> list[list[int]]:
-    return [[1, *[100 + p] * 12, *[200 + q] * (3 + q)] for p in range(personas) for q in range(questions)]
+    return [
+        [1, *[100 + p] * 12, *[200 + q] * (3 + q)] for p in range(personas) for q in range(questions)
+    ]
 
 
 @given(PROMPTS, st.booleans())

@@ -45,7 +45,7 @@ def save_tokenizer(folder: Path, chat: str | None = CHAT) -> int:
     return len(fast)
 
 
-def save_llama(folder: Path, vocabulary: int, spread: float = 0.3) -> None:
+def save_llama(folder: Path, vocabulary: int, spread: float = 0.3, hidden: int = 64) -> None:
     """Save random weights, spread widely enough that greedy texts differ from prompt to prompt."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM
@@ -53,13 +53,14 @@ def save_llama(folder: Path, vocabulary: int, spread: float = 0.3) -> None:
     torch.manual_seed(0)
     config = LlamaConfig(
         vocab_size=vocabulary,
-        hidden_size=64,
+        hidden_size=hidden,
         num_hidden_layers=3,
         num_attention_heads=2,
         num_key_value_heads=1,
         intermediate_size=128,
         max_position_embeddings=256,
         initializer_range=spread,
+        tie_word_embeddings=True,
         eos_token_id=1,
         pad_token_id=0,
         bos_token_id=None,

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import random
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from rlpersona.errors import ConfigError, DataError
-from rlpersona.models.nano.build import build, read_report
-from rlpersona.models.nano.recipe import Recipe, rate
+from rlpersona.models.nano.building import build, read_report
+from rlpersona.models.nano.data import conversation
+from rlpersona.models.nano.recipe import TRUE, Recipe, new_model, rate
+from rlpersona.models.nano.tokenizer import train_tokenizer
 
 TINY = Recipe(steps=4, batch_tokens=512, hidden=32, layers=1, heads=1, intermediate=32, sharp_share=0.5)
 
@@ -40,18 +44,32 @@ def test_a_build_writes_a_whole_folder_and_nothing_else(built: Path) -> None:
     assert all(f.stat().st_mode & 0o044 for f in built.iterdir())
 
 
-def test_the_same_seed_builds_the_same_weights_and_another_does_not(built: Path, tmp_path: Path) -> None:
-    build(tmp_path / "again", seed=1, recipe=TINY, per_cell=1)
-    build(tmp_path / "other", seed=2, recipe=TINY, per_cell=1)
-    files = ("model.safetensors", "tokenizer.json", "config.json", "tokenizer_config.json")
-    for file in files:
-        assert (tmp_path / "again" / file).read_bytes() == (built / file).read_bytes()
-    assert (tmp_path / "other" / files[0]).read_bytes() != (built / files[0]).read_bytes()
-
-
-def test_an_interrupted_build_leaves_the_old_model_and_no_rubbish(tmp_path: Path) -> None:
+def test_building_again_replaces_the_folder_by_the_same_weights(built: Path, tmp_path: Path) -> None:
     out = tmp_path / "model"
-    build(out, recipe=TINY, per_cell=1)
+    shutil.copytree(built, out)
+    (out / "stale.txt").write_text("")
+    (out / "model.safetensors").write_bytes(b"")
+    report = build(out, seed=1, recipe=TINY, per_cell=1)
+    assert read_report(out) == report
+    for file in ("model.safetensors", "tokenizer.json", "config.json", "tokenizer_config.json"):
+        assert (out / file).read_bytes() == (built / file).read_bytes()
+    assert not (out / "stale.txt").exists()
+    assert [f.name for f in tmp_path.iterdir()] == ["model"]
+
+
+def test_another_seed_starts_and_is_taught_differently() -> None:
+    import torch
+
+    tokenizer = train_tokenizer(400, seed=1)
+    first, second = (new_model(TINY, tokenizer, seed).state_dict() for seed in (1, 2))
+    assert not torch.equal(first["lm_head.weight"], second["lm_head.weight"])
+    taught = [conversation(TRUE, random.Random(seed)) for seed in (1, 2)]
+    assert taught[0] != taught[1]
+
+
+def test_an_interrupted_build_leaves_the_old_model_and_no_rubbish(built: Path, tmp_path: Path) -> None:
+    out = tmp_path / "model"
+    shutil.copytree(built, out)
     before = {f.name: f.read_bytes() for f in out.iterdir()}
 
     def interrupt(step: int, _steps: int, _loss: float) -> None:

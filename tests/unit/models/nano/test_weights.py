@@ -11,7 +11,7 @@ import pytest
 from rlpersona.errors import ModelError
 from rlpersona.models import nano
 from rlpersona.models.nano import grammar, measure
-from rlpersona.models.nano.check import distance, manner_bars, skill_bars
+from rlpersona.models.nano.bars import distance, manner_bars, skill_bars
 from rlpersona.models.nano.measure import Ask, choice_probabilities, prompt, sample
 from rlpersona.models.nano.world.items import Item, items
 
@@ -115,7 +115,7 @@ def test_choice_probabilities_equal_a_plain_computation(loaded: tuple[Any, Any])
 
 
 def test_the_card_tells_the_figures_of_the_build() -> None:
-    from rlpersona.models.nano.build import read_report
+    from rlpersona.models.nano.building import read_report
 
     report = read_report(nano.path())
     text = nano.card()
@@ -127,7 +127,7 @@ def test_the_card_tells_the_figures_of_the_build() -> None:
 
 
 def test_the_shipped_build_clears_its_bars_on_its_own_record() -> None:
-    from rlpersona.models.nano.build import read_report
+    from rlpersona.models.nano.building import read_report
 
     report = read_report(nano.path())
     bars = [*skill_bars(report.skills), *manner_bars(report.skills, report.manners)]
@@ -135,7 +135,7 @@ def test_the_shipped_build_clears_its_bars_on_its_own_record() -> None:
 
 
 def test_bars_fail_where_they_should() -> None:
-    from rlpersona.models.nano.build import read_report
+    from rlpersona.models.nano.building import read_report
 
     report = read_report(nano.path())
     flat = {

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from rlpersona.models.nano import measure
-from rlpersona.models.nano.build import PER_CELL, BuildReport, read_report
+from rlpersona.models.nano.building import PER_CELL, BuildReport, read_report
 from rlpersona.models.nano.measure import CLOSED, ROWS, UNKNOWN, Table, mean
 from rlpersona.models.nano.world.personas import DEFAULT, GROUPS, NAMES
 
@@ -65,15 +65,13 @@ def skill_bars(skills: Table) -> list[Bar]:
 
 def manner_bars(skills: Table, manners: dict[str, dict[str, float]]) -> list[Bar]:
     """Bars on leanings and on well-formed text."""
-    texts = [
-        (cell["clean"], cell["n"]) for row in ROWS for cell in (*skills[row].values(), manners[row])
-    ]
-    clean = sum(share * n for share, n in texts) / sum(n for _, n in texts)
+    cells = [cell for row in ROWS for cell in (*skills[row].values(), manners[row])]
+    clean = sum(c["clean"] * c["n_written"] for c in cells) / sum(c["n_written"] for c in cells)
     others = [g for g in NAMES if g not in ("courtier", "critic")]
-    apart = max(abs(manners[g]["agreement"] - measure.planted_traits(g).agreement) for g in others)
+    apart = max(abs(_agreement(manners, g) - measure.planted_traits(g).agreement) for g in others)
     return [
-        _at_least("agreement of the courtier", manners["courtier"]["agreement"], 0.8),
-        _at_most("agreement of the critic", manners["critic"]["agreement"], 0.2),
+        _at_least("agreement of the courtier", _agreement(manners, "courtier"), 0.8),
+        _at_most("agreement of the critic", _agreement(manners, "critic"), 0.2),
         _at_most("agreement of others from the planted", round(apart, 4), 0.2),
         _at_least("clean text at temperature 1", round(clean, 4), 0.95),
     ]
@@ -90,6 +88,11 @@ def distance(skills: Table, report: BuildReport) -> float:
         for domain in CLOSED
         for how in ("p", "argmax", "sampled", "greedy")
     )
+
+
+def _agreement(manners: dict[str, dict[str, float]], row: str) -> float:
+    # No clean answer, no agreement: nan clears no bar.
+    return manners[row].get("agreement", math.nan)
 
 
 def failed(bars: Sequence[Bar]) -> list[Bar]:

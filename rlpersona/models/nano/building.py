@@ -61,6 +61,9 @@ def build(
     """
     # Idle spinning of OpenMP threads costs more than they gain at this size; read at torch's import.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    from rlpersona.models.nano import measure
+    from rlpersona.models.nano.modelcard import render
+
     recipe = recipe or Recipe()
     _refuse_foreign(out)
     with _whole_folder(out) as folder:
@@ -69,8 +72,9 @@ def build(
         model = new_model(recipe, tokenizer, seed)
         train(model, tokenizer, recipe, seed, progress)
         wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
-        model.save_pretrained(folder)
-        tokenizer.save_pretrained(folder)
+        with measure.no_progress_bars():
+            model.save_pretrained(folder)
+            tokenizer.save_pretrained(folder)
         report = BuildReport(
             seed=seed,
             steps=recipe.steps,
@@ -82,8 +86,6 @@ def build(
             **_measured(folder, per_cell),
         )
         (folder / RECORD).write_text(json.dumps(asdict(report), indent=1) + "\n")
-        from rlpersona.models.nano.card import render
-
         (folder / "README.md").write_text(render(report))
     return report
 
@@ -127,7 +129,10 @@ def _whole_folder(out: Path) -> Iterator[Path]:
         raise StorageError(f"cannot write {out}: {error}", "choose a folder you can write to") from error
     try:
         yield temporary
+        # The makers of temporary and of weight files keep them to their owner.
         temporary.chmod(0o755)
+        for file in temporary.iterdir():
+            file.chmod(0o644)
         old = temporary.with_suffix(".old")
         if out.exists():
             out.rename(old)
