@@ -42,6 +42,8 @@ Way = Callable[[Sequence[Pair]], list[Any]]
 
 @dataclass
 class Figure:
+    """Questions per second of wall time, and of CPU time of all processes together."""
+
     name: str
     per_second: float
     per_cpu_second: float
@@ -84,14 +86,21 @@ class Bare:
         torch.set_num_threads(1)
         self.tokenizer = AutoTokenizer.from_pretrained(nano.path(), padding_side="left")
         self.net = AutoModelForCausalLM.from_pretrained(nano.path(), dtype=torch.float32).eval()
+        self.known: dict[tuple[str, ...], list[int]] = {}
 
     def text(self, prompt: Prompt) -> str:
+        """The chat with generation prompt and cue."""
         turns = [{"role": m.role, "content": m.content} for m in prompt.messages]
         chat = self.tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
         return str(chat) + prompt.cue
 
-    def first_tokens(self, choices: Sequence[str]) -> list[int]:
-        return [self.tokenizer(f" {c}", add_special_tokens=False)["input_ids"][0] for c in choices]
+    def first_tokens(self, choices: tuple[str, ...]) -> list[int]:
+        """What scores a choice of one token, as all of these are."""
+        if choices not in self.known:
+            self.known[choices] = [
+                self.tokenizer(f" {c}", add_special_tokens=False)["input_ids"][0] for c in choices
+            ]
+        return self.known[choices]
 
     def generate_loop(self, pairs: Sequence[Pair]) -> list[Any]:
         """One prompt at a time, one new token."""

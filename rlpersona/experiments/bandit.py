@@ -23,11 +23,11 @@ import numpy as np
 import pandas as pd
 
 from rlpersona.bandits import Bandit, make_bandit
-from rlpersona.config import BanditConfig
+from rlpersona.config import BanditConfig, ModelConfig
 from rlpersona.errors import DataError
 from rlpersona.experiments.evaluation import evaluate
 from rlpersona.experiments.validation import validate
-from rlpersona.models.locate import locate
+from rlpersona.models.locate import portable
 from rlpersona.personas.roster import load_personas
 from rlpersona.provenance import provenance
 from rlpersona.report.live import watch
@@ -45,8 +45,9 @@ EVENT_TYPES = {"reward": "float64", "correct": "boolean", "predicted": "string",
 
 @dataclass(frozen=True)
 class Inputs:
-    """What an experiment works on: who answers, and the two disjoint sets of questions."""
+    """What an experiment works on: who answers, with which model, and two disjoint sets of questions."""
 
+    model: ModelConfig
     personas: list[Persona]
     search: list[Question]
     fresh: list[Question]
@@ -60,8 +61,7 @@ def run_bandit(config: BanditConfig, root: Path, *, resume: bool = False) -> dic
     """
     inputs = load_inputs(config)
     make_policy(config, len(inputs.personas))
-    locate(config.model.name)
-    with opened(root, config, resume=resume) as run:
+    with opened(root.absolute(), config, resume=resume) as run:
         if not run.finished:
             fingerprints = {"search": fingerprint(inputs.search), "fresh": fingerprint(inputs.fresh)}
             run.write_json("provenance.json", provenance(fingerprints))
@@ -72,7 +72,10 @@ def run_bandit(config: BanditConfig, root: Path, *, resume: bool = False) -> dic
 
 
 def load_inputs(config: BanditConfig) -> Inputs:
-    """Read personas and questions, and set the fresh questions apart (at most half of all)."""
+    """Read personas and questions, and set the fresh questions apart (at most half of all).
+
+    Raises PersonaErrors for whatever cannot be found or read, the model's folder included.
+    """
     personas = load_personas(
         config.personas,
         limit=config.persona_limit,
@@ -95,7 +98,9 @@ def load_inputs(config: BanditConfig) -> Inputs:
     # A margin over the number wanted, because the split is made question by question, by hash.
     share = min(0.5, 1.2 * config.validation.questions / len(questions))
     parts = split(questions, {"search": 1 - share, "fresh": share}, config.seed)
-    return Inputs(personas, parts["search"], parts["fresh"][: config.validation.questions])
+    # Replicas work in folders of their own, from which a relative path leads nowhere.
+    model = config.model.model_copy(update={"name": portable(config.model.name)})
+    return Inputs(model, personas, parts["search"], parts["fresh"][: config.validation.questions])
 
 
 def make_policy(config: BanditConfig, arms: int) -> Bandit:
@@ -109,7 +114,7 @@ def search_and_validate(
     config: BanditConfig, inputs: Inputs, run: Run, checkpoints: Checkpoints
 ) -> None:
     """The job: search with checkpoints, then the fresh measurement, which ends in `summary.json`."""
-    with closing(PooledModel(config.model)) as model:
+    with closing(PooledModel(inputs.model)) as model:
         policy, seconds = search(config, inputs, run, checkpoints, model)
         validate(config, inputs, run, policy, model, seconds)
 

@@ -36,6 +36,12 @@ def locate(name: str) -> str:
     return name
 
 
+def portable(name: str) -> str:
+    """`locate`, with the folder made absolute: a name that holds in processes that work elsewhere."""
+    found = Path(locate(name))
+    return str(found.absolute()) if found.is_dir() and name != "nano" else name
+
+
 def _check(folder: Path) -> None:
     if not (folder / "config.json").is_file():
         if (folder / "adapter_config.json").is_file():

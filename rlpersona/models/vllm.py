@@ -66,6 +66,7 @@ class VLLMModel:
                 stop_token_ids=sorted(self._ends),
                 logprobs=0,
                 detokenize=False,
+                skip_clone=True,  # each request has params of its own
             )
             for index in range(len(prompts))
         ]
@@ -200,6 +201,7 @@ class VLLMModel:
             logprob_token_ids=list(look.next_tokens),
             prompt_logprobs=0 if look.along else None,
             detokenize=False,
+            skip_clone=True,
         )
 
     def _completion(self, output: Any) -> Completion:

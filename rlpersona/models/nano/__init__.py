@@ -35,16 +35,16 @@ def build(
     return run(Path(out), seed, progress)
 
 
-def check(path_: Path | None = None) -> list[Bar]:
+def check(folder: Path | None = None) -> list[Bar]:
     """Measure a built model (the shipped one by default) against the bars; about a minute."""
     from rlpersona.models.nano.bars import check as run
 
-    return run(Path(path_) if path_ is not None else path())
+    return run(Path(folder) if folder is not None else path())
 
 
-def card(path_: Path | None = None) -> str:
+def card(folder: Path | None = None) -> str:
     """The model card in markdown, from the figures that the build measured."""
     from rlpersona.models.nano.building import read_report
     from rlpersona.models.nano.modelcard import render
 
-    return render(read_report(Path(path_) if path_ is not None else path()))
+    return render(read_report(Path(folder) if folder is not None else path()))

@@ -13,8 +13,7 @@ from tests.unit.models.tiny_models import CHAT, NAMES, save_tokenizer
 
 REFUSES_SYSTEM = (
     "{% if messages[0]['role'] == 'system' %}"
-    "{{ raise_exception('System role not supported') }}{% endif %}"
-    + CHAT
+    "{{ raise_exception('System role not supported') }}{% endif %}" + CHAT
 )
 DROPS_SYSTEM = CHAT.replace(
     "{% for m in messages %}", "{% for m in messages if m['role'] != 'system' %}"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from itertools import product
 from typing import Any
 
@@ -154,3 +156,17 @@ def test_bars_fail_where_they_should() -> None:
 def test_a_folder_without_weights_is_one_clear_error(tmp_path: Any) -> None:
     with pytest.raises(ModelError, match="no nano model"):
         measure.load(tmp_path)
+
+
+def test_the_public_names_are_what_they_say_whatever_was_imported() -> None:
+    # A submodule of the same name would take the place of the function once it is imported.
+    assert all(callable(getattr(nano, name)) for name in nano.__all__)
+
+
+def test_importing_the_world_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, rlpersona.models.nano, rlpersona.tasks.nano, rlpersona.models.nano.grammar;"
+        "print([m for m in ('torch', 'transformers', 'tokenizers', 'numpy') if m in sys.modules])"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert run.stdout.strip() == "[]"
