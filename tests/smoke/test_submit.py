@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -35,20 +37,24 @@ def head(tmp_path: Path) -> Iterator[dict[str, str]]:
     port, dashboard = free_port(), free_port()
     command = [RAY, "start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={port}"]
     command += [f"--dashboard-port={dashboard}", "--dashboard-host=127.0.0.1", "--num-cpus=2"]
-    command += [f"--temp-dir={tmp_path / 'r'}", "--disable-usage-stats"]
-    process = psutil.Popen(
-        command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
+    # Sockets live in there, and their paths may have 107 bytes.
+    short = tempfile.mkdtemp(prefix="ray")
+    command += [f"--temp-dir={short}", "--disable-usage-stats"]
+    log = (tmp_path / "head.log").open("w")
+    process = psutil.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
     address = f"http://127.0.0.1:{dashboard}"
-    wait_until(lambda: reachable(dashboard), 60)
     try:
+        wait_until(lambda: reachable(dashboard) or process.poll() is not None, 60)
+        assert process.poll() is None, (tmp_path / "head.log").read_text()
         yield {**environment, "RAY_API_SERVER_ADDRESS": address}
     finally:
-        parts = process.children(recursive=True)
-        process.send_signal(signal.SIGTERM)
-        _, alive = psutil.wait_procs([process, *parts], timeout=30)
+        parts = [*process.children(recursive=True), process]
+        for part in parts:
+            part.send_signal(signal.SIGTERM)
+        _, alive = psutil.wait_procs(parts, timeout=5)
         for part in alive:
             part.kill()
+        shutil.rmtree(short, ignore_errors=True)
 
 
 def reachable(port: int) -> bool:
