@@ -15,6 +15,7 @@ from rlpersona.errors import ModelError, ReplicaError
 from rlpersona.models import load_model
 from rlpersona.runtime.model import PooledModel
 from rlpersona.runtime.pool import ReplicaPool
+from rlpersona.runtime.session import ray_session
 from rlpersona.types import Prompt, Sampling
 
 
@@ -188,3 +189,12 @@ def test_a_model_replica_killed_in_mid_work_changes_no_result(model: PooledModel
     assert model.generate(PROMPTS * 3, SAMPLED) == undisturbed
     assert victim not in model.pool.pids()
     assert done == len(undisturbed)
+
+
+def test_a_session_inside_another_joins_it_and_leaves_it_running() -> None:
+    import ray
+
+    with ray_session(address="nowhere:1"):
+        nodes = ray.nodes()
+    assert ray.is_initialized()
+    assert ray.nodes() == nodes
