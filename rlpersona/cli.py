@@ -93,7 +93,7 @@ def build(folder: Path, seed: int) -> None:
 
     with progress_bar("training") as advance:
         report = embedded.build(folder, seed=seed, progress=advance)
-    click.echo(f"{report}\n{folder}")
+    click.echo(f"{folder}: {report.parameters:,} parameters, trained in {report.seconds:.0f} s")
 
 
 @nano.command()
@@ -111,11 +111,12 @@ def check(folder: Path | None) -> None:
 
 
 @nano.command()
-def card() -> None:
-    """Print the model card."""
+@click.argument("folder", type=click.Path(path_type=Path), required=False)
+def card(folder: Path | None) -> None:
+    """Print the model card: accuracy by persona group and domain."""
     from rlpersona.models import nano as embedded
 
-    click.echo((embedded.path() / "README.md").read_text(encoding="utf-8"))
+    click.echo(embedded.card(folder))
 
 
 @cli.command()
