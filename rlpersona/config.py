@@ -27,6 +27,9 @@ class ModelConfig(Config):
         "auto", description="auto: float32 on CPU, bfloat16 on a GPU"
     )
     batch_tokens: int = Field(16384, ge=64, description="padded tokens in one forward pass (HF engine)")
+    window: int | None = Field(
+        None, ge=32, description="longest prompt and answer together, in tokens; empty: the model's own"
+    )
     gpu_memory: float = Field(0.85, gt=0, le=1, description="share of GPU memory that vLLM takes")
     replicas: int = Field(1, ge=1, description="model replicas, each a Ray actor")
     cpus_per_replica: float = Field(1, ge=0)

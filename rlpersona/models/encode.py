@@ -125,7 +125,7 @@ class Encoder:
             raise ModelError(
                 f"a prompt of {len(ids)} tokens and {room} to follow do not fit the model's window"
                 f" of {self.window} tokens",
-                "Shorten the question or the persona, or choose a model with a longer window.",
+                "Shorten question or persona, or give it more room: another model, a larger model.window.",
             )
         return ids
 
@@ -139,10 +139,12 @@ def fold_system(messages: Sequence[Message]) -> tuple[Message, ...]:
     return (Message("user", "\n\n".join([*system, rest[0].content])), *rest[1:])
 
 
-def window_of(config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase) -> int:
-    """Longest sequence in tokens: what the model was made for, or less if the tokenizer says so."""
+def window_of(
+    config: PretrainedConfig, tokenizer: PreTrainedTokenizerBase, wanted: int | None = None
+) -> int:
+    """Longest sequence in tokens: what the model was made for, or less if tokenizer or user say so."""
     positions = getattr(config.get_text_config(), "max_position_embeddings", None)
-    return int(min(positions or 10**9, tokenizer.model_max_length or 10**9))
+    return int(min(positions or 10**9, tokenizer.model_max_length or 10**9, wanted or 10**9))
 
 
 def end_tokens(*ids: int | list[int] | None) -> frozenset[int]:

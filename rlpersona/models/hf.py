@@ -122,7 +122,7 @@ class HFModel:
         self._runner = Runner(self._net, tokenizer.pad_token_id or 0)
         self._peft = None
         self._adapters.clear()
-        self.encoder = Encoder(tokenizer, window_of(net.config, tokenizer))
+        self.encoder = Encoder(tokenizer, window_of(net.config, tokenizer, self._config.window))
         self._ends = end_tokens(net.generation_config.eos_token_id, tokenizer.eos_token_id)
         sliding = getattr(net.config.get_text_config(), "sliding_window", None)
         self._sliding = sliding or 10**9

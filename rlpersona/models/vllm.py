@@ -122,7 +122,7 @@ class VLLMModel:
         try:
             tokenizer = AutoTokenizer.from_pretrained(self._source)
             hf_config = AutoConfig.from_pretrained(self._source)
-            window = window_of(hf_config, tokenizer)
+            window = window_of(hf_config, tokenizer, self._config.window)
             if self._cpu:
                 options = {"enforce_eager": True, "kv_cache_memory_bytes": _cpu_cache(hf_config, window)}
                 options |= {"block_size": BLOCK}

@@ -68,16 +68,21 @@ def progress_bar(label: str, file: TextIO | None = None) -> Iterator[Callable[[i
     `file` is stderr if None. Without a terminal: plain lines, as rare as those of `follow`.
     """
     terminal = Terminal(sys.stderr if file is None else file)
-    began, throttle = time.monotonic(), Throttle()
+    throttle = Throttle()
     live = Live(console=terminal.console, auto_refresh=False) if terminal.tty else None
-    drawn = began - POLL
+    drawn = time.monotonic() - POLL
+    first: tuple[int, float] | None = None
 
     def advance(step: int, steps: int, loss: float) -> None:
-        nonlocal drawn
+        nonlocal drawn, first
         now = time.monotonic()
         share = step / steps if steps else 1.0
-        left = words.duration((now - began) * (1 / share - 1) if share else None)
-        head, rest = f"{label} {step:,}/{steps:,}", [f"loss {loss:.3f}", f"{left} left"]
+        head, rest = f"{label} {step:,}/{steps:,}", [f"loss {loss:.3f}"]
+        # The first step pays for all that precedes it, so the pace is that of the steps after it.
+        first = first or (step, now)
+        if step > first[0]:
+            left = (now - first[1]) * (steps - step) / (step - first[0])
+            rest.append(f"{words.duration(left)} left")
         # A lost terminal must not end the training.
         with suppress(OSError, ValueError):
             if live is not None and (now - drawn >= POLL or step == steps):

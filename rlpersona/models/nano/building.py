@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import platform
 import shutil
 import sys
@@ -30,7 +29,7 @@ class BuildReport:
     """What a build did. Times in seconds of training (tokenizer included, measuring not).
 
     `skills` and `manners` are the tables of `measure.py`; `heldout` is `skills` on questions that
-    training never saw. `machine` names the processor and the threads used.
+    training never saw. `machine` names the processor and torch's version.
     """
 
     seed: int
@@ -59,8 +58,6 @@ def build(
     with (step, steps, loss) after every training step. Measuring asks `per_cell` questions for
     each persona group and domain. StorageError if the disk refuses.
     """
-    # Idle spinning of OpenMP threads costs more than they gain at this size; read at torch's import.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from rlpersona.models.nano import measure
     from rlpersona.models.nano.modelcard import render
 
@@ -153,4 +150,4 @@ def _machine() -> str:
         name = next(
             (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")), name
         )
-    return f"{name}, {torch.get_num_threads()} of {os.cpu_count()} threads, torch {torch.__version__}"
+    return f"one core of {name}, torch {torch.__version__}"

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlpersona.errors import ModelError
-from rlpersona.models.encode import Encoder, end_tokens, fold_system
+from rlpersona.models.encode import Encoder, end_tokens, fold_system, window_of
 from rlpersona.types import Message, Prompt
 from tests.unit.models.tiny_models import CHAT, NAMES, save_tokenizer
 
@@ -131,6 +131,16 @@ def test_a_prompt_over_the_window_is_refused_not_cut(plain: Encoder) -> None:
     exact = Encoder(plain.tokenizer, window=len(plain.prompt(Prompt.ask("Hi?"))))
     with pytest.raises(ModelError):
         exact.prompt(Prompt.ask("Hi?"))
+
+
+def test_the_window_is_the_least_of_model_tokenizer_and_wish(tmp_path: Path) -> None:
+    from transformers import LlamaConfig
+
+    plain, config = encoder(tmp_path), LlamaConfig(max_position_embeddings=300)
+    plain.tokenizer.model_max_length = 200
+    assert window_of(config, plain.tokenizer) == 200
+    assert window_of(config, plain.tokenizer, 100) == 100
+    assert window_of(config, plain.tokenizer, 10_000) == 200
 
 
 @pytest.mark.parametrize("choices", [[], ["red", ""]])
