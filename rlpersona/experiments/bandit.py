@@ -53,7 +53,9 @@ class Inputs:
     fresh: list[Question]
 
 
-def run_bandit(config: BanditConfig, root: Path, *, resume: bool = False) -> dict[str, Any]:
+def run_bandit(
+    config: BanditConfig, root: Path | str = "runs", *, resume: bool = False
+) -> dict[str, Any]:
     """Run or resume the whole experiment and return its summary, which `summary.json` holds too.
 
     A mistake of the user is found before anything is started, where it can be; one that shows before
@@ -61,7 +63,7 @@ def run_bandit(config: BanditConfig, root: Path, *, resume: bool = False) -> dic
     """
     inputs = load_inputs(config)
     make_policy(config, len(inputs.personas))
-    with opened(root.absolute(), config, resume=resume) as run:
+    with opened(Path(root).absolute(), config, resume=resume) as run:
         if not run.finished:
             fingerprints = {"search": fingerprint(inputs.search), "fresh": fingerprint(inputs.fresh)}
             run.write_json("provenance.json", provenance(fingerprints))

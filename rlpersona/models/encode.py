@@ -125,7 +125,7 @@ class Encoder:
             raise ModelError(
                 f"a prompt of {len(ids)} tokens and {room} to follow do not fit the model's window"
                 f" of {self.window} tokens",
-                "Shorten question or persona, or give it more room: another model, a larger model.window.",
+                "Shorten question or persona, or give room: another model, a larger model.window.",
             )
         return ids
 
