@@ -12,11 +12,30 @@ import pytest
 
 import rlpersona
 
-PUBLIC = """
-    BanditConfig ChoiceScores Completion Message Model ModelConfig Persona PersonaError PooledModel Prompt
-    Question ReplicaPool Sampling Score ValidationConfig load_model load_personas load_questions preset
-    ray_session run_bandit write_report
-""".split()
+PUBLIC = [
+    "BanditConfig",
+    "ChoiceScores",
+    "Completion",
+    "Message",
+    "Model",
+    "ModelConfig",
+    "Persona",
+    "PersonaError",
+    "PooledModel",
+    "Prompt",
+    "Question",
+    "ReplicaPool",
+    "Sampling",
+    "Score",
+    "ValidationConfig",
+    "load_model",
+    "load_personas",
+    "load_questions",
+    "preset",
+    "ray_session",
+    "run_bandit",
+    "write_report",
+]
 
 
 def test_the_public_names_are_these() -> None:
