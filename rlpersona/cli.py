@@ -127,7 +127,7 @@ def runs(root: Path) -> None:
 
     for name in store.names(root):
         run = store.find(root, name)
-        result = run.read_json("summary.json")["verdict"] if run.finished else "unfinished (--resume)"
+        result = run.read_json(store.SUMMARY)["verdict"] if run.finished else "unfinished (--resume)"
         click.echo(f"{name:<24}  {result}")
 
 
@@ -140,7 +140,7 @@ def show(name: str, root: Path) -> None:
     from rlpersona.report.table import print_summary
 
     run = store.find(root, name)
-    print_summary(run.read_json("summary.json"), sys.stdout, run.folder / "report.html")
+    print_summary(run.read_json(store.SUMMARY), sys.stdout, run.folder / store.REPORT)
 
 
 @cli.command()
@@ -181,6 +181,7 @@ def bandit_config(what: tuple[str, ...], resume_root: Path | None = None) -> Ban
     from rlpersona import presets
     from rlpersona.config import BanditConfig
     from rlpersona.resolve import resolve
+    from rlpersona.store import CONFIG
 
     load_dotenv(Path(".env"))
     settings = [word for word in what if "=" in word]
@@ -192,7 +193,7 @@ def bandit_config(what: tuple[str, ...], resume_root: Path | None = None) -> Ban
         raise ConfigError(f"Two presets: {' and '.join(chosen)}.", "Name one.")
     base = presets.preset(chosen[0]) if chosen else BanditConfig()
     if resume_root is not None and not chosen and not files:
-        saved = resume_root / resolve(base, (), settings, os.environ).name / "config.yaml"
+        saved = resume_root / resolve(base, (), settings, os.environ).name / CONFIG
         files = [saved] if saved.exists() else []
     return resolve(base, files, settings, os.environ)
 

@@ -48,6 +48,11 @@ if TYPE_CHECKING:
     from rlpersona.config import Config
 
 
+CONFIG, PROVENANCE, METRICS, EVENTS = "config.yaml", "provenance.json", "metrics.jsonl", "events.parquet"
+PERSONAS, VALIDATION, SUMMARY = "personas.parquet", "validation.parquet", "summary.json"
+REPORT = "report.html"
+
+
 @dataclass(frozen=True)
 class Run:
     """A run folder and the paths in it. Making one touches nothing on disk."""
@@ -66,7 +71,7 @@ class Run:
     @property
     def finished(self) -> bool:
         """Whether the result is there."""
-        return (self.folder / "summary.json").exists()
+        return (self.folder / SUMMARY).exists()
 
     def write_text(self, name: str, text: str) -> Path:
         """Write one file of the run, whole or not at all."""
@@ -108,8 +113,8 @@ class Run:
         """Every evaluation so far, in the order of the rounds."""
         import pandas as pd
 
-        if (self.folder / "events.parquet").exists():
-            return pd.read_parquet(self.folder / "events.parquet")
+        if (self.folder / EVENTS).exists():
+            return pd.read_parquet(self.folder / EVENTS)
         parts = sorted((self.folder / "events").glob("[0-9]*.parquet"))
         return (
             pd.concat([pd.read_parquet(part) for part in parts], ignore_index=True)
@@ -120,7 +125,7 @@ class Run:
     def compact_events(self) -> pd.DataFrame:
         """Join the parts into `events.parquet` and drop them."""
         events = self.events()
-        self.write_table("events.parquet", events)
+        self.write_table(EVENTS, events)
         shutil.rmtree(self.folder / "events", ignore_errors=True)
         return events
 
@@ -128,20 +133,20 @@ class Run:
         """Add one line to `metrics.jsonl`."""
         with (
             storage_errors(self.folder),
-            (self.folder / "metrics.jsonl").open("a", encoding="utf-8") as file,
+            (self.folder / METRICS).open("a", encoding="utf-8") as file,
         ):
             file.write(json.dumps(row, allow_nan=False) + "\n")
 
     def metrics(self) -> list[dict[str, Any]]:
         """The lines of `metrics.jsonl`; a torn last line (a killed writer) is left out."""
-        path = self.folder / "metrics.jsonl"
+        path = self.folder / METRICS
         lines = path.read_text(encoding="utf-8").split("\n")[:-1] if path.exists() else []
         return [json.loads(line) for line in lines]
 
     def rewind(self, rounds: int) -> None:
         """Forget what was written after the checkpoint of round `rounds`: it will be done again."""
         kept = [row for row in self.metrics() if row["round"] <= rounds]
-        self.write_text("metrics.jsonl", "".join(json.dumps(row) + "\n" for row in kept))
+        self.write_text(METRICS, "".join(json.dumps(row) + "\n" for row in kept))
         for part in (self.folder / "events").glob("[0-9]*.parquet"):
             if int(part.stem.split("-")[1]) > rounds:
                 part.unlink()
@@ -156,7 +161,7 @@ def opened(root: Path, config: Config, *, resume: bool = False) -> Iterator[Run]
     """
     values = config.model_dump(mode="json")
     run = Run(root / values["name"])
-    began = (run.folder / "config.yaml").exists()
+    began = (run.folder / CONFIG).exists()
     if resume and not began:
         raise RunError(
             f"There is no run '{run.name}' to resume in {root}.", did_you_mean(run.name, names(root))
@@ -172,9 +177,7 @@ def opened(root: Path, config: Config, *, resume: bool = False) -> Iterator[Run]
                 refuse_changes(run, values)
             else:
                 (run.folder / "logs").mkdir(exist_ok=True)
-                run.write_text(
-                    "config.yaml", yaml.safe_dump(values, sort_keys=False, allow_unicode=True)
-                )
+                run.write_text(CONFIG, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
             yield run
         except PersonaError:
             if not began and not any(run.checkpoints.glob("*/")):
@@ -184,7 +187,7 @@ def opened(root: Path, config: Config, *, resume: bool = False) -> Iterator[Run]
 
 def refuse_changes(run: Run, values: Mapping[str, Any]) -> None:
     """A run is continued with the config that it was started with, or not at all."""
-    saved = flatten(yaml.safe_load((run.folder / "config.yaml").read_text(encoding="utf-8")))
+    saved = flatten(yaml.safe_load((run.folder / CONFIG).read_text(encoding="utf-8")))
     wanted = flatten(values)
     changed = sorted(key for key in saved.keys() | wanted.keys() if saved.get(key) != wanted.get(key))
     if changed:
@@ -205,13 +208,13 @@ def flatten(values: Mapping[str, Any], path: str = "") -> dict[str, Any]:
 
 def names(root: Path) -> list[str]:
     """The names of the runs in a folder."""
-    return sorted(path.parent.name for path in root.glob("*/config.yaml"))
+    return sorted(path.parent.name for path in root.glob(f"*/{CONFIG}"))
 
 
 def find(root: Path, name: str) -> Run:
     """An existing run, by name; RunError with the nearest name otherwise."""
     run = Run(root / name)
-    if not (run.folder / "config.yaml").exists():
+    if not (run.folder / CONFIG).exists():
         raise RunError(f"There is no run '{name}' in {root}.", did_you_mean(name, names(root)))
     return run
 

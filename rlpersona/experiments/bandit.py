@@ -34,7 +34,7 @@ from rlpersona.report.live import watch
 from rlpersona.runtime.model import PooledModel
 from rlpersona.runtime.session import ray_session
 from rlpersona.runtime.train import Checkpoints, train_job
-from rlpersona.store import Run, opened
+from rlpersona.store import PROVENANCE, SUMMARY, Run, opened
 from rlpersona.tasks import load_questions
 from rlpersona.tasks.splits import fingerprint, split
 from rlpersona.types import Model, Persona, Question, Score
@@ -66,10 +66,10 @@ def run_bandit(
     with opened(Path(root).absolute(), config, resume=resume) as run:
         if not run.finished:
             fingerprints = {"search": fingerprint(inputs.search), "fresh": fingerprint(inputs.fresh)}
-            run.write_json("provenance.json", provenance(fingerprints))
+            run.write_json(PROVENANCE, provenance(fingerprints))
             with ray_session(), watch(run.folder):
                 train_job(partial(search_and_validate, config, inputs, run), run.checkpoints)
-        summary: dict[str, Any] = run.read_json("summary.json")
+        summary: dict[str, Any] = run.read_json(SUMMARY)
     return summary
 
 

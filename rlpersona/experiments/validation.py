@@ -17,7 +17,7 @@ from rlpersona.experiments.analysis import analyse
 from rlpersona.experiments.evaluation import evaluate
 from rlpersona.personas.roster import NO_PERSONA
 from rlpersona.stats import null_maximum
-from rlpersona.store import Run
+from rlpersona.store import PERSONAS, SUMMARY, VALIDATION, Run
 from rlpersona.types import Model, Persona
 
 if TYPE_CHECKING:
@@ -66,9 +66,9 @@ def validate(
         "null_maximum": selection_noise(config, learned),
         **analyse(table, learned, inputs.personas, config.validation.level),
     }
-    run.write_table("validation.parquet", table)
-    run.write_table("personas.parquet", learned)
-    run.write_json("summary.json", summary)
+    run.write_table(VALIDATION, table)
+    run.write_table(PERSONAS, learned)
+    run.write_json(SUMMARY, summary)
     return summary
 
 

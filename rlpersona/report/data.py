@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError, field_validator
 
 from rlpersona.errors import RunError
+from rlpersona.store import CONFIG, METRICS, PERSONAS, PROVENANCE, SUMMARY, VALIDATION
 
 if TYPE_CHECKING:
     import pandas as pd
 
-CONFIG, PROVENANCE, METRICS, SUMMARY = "config.yaml", "provenance.json", "metrics.jsonl", "summary.json"
-PERSONAS, VALIDATION, REPORT = "personas.parquet", "validation.parquet", "report.html"
 
 PERSONA_COLUMNS = ("name", "group", "field", "era", "pulls", "evaluations", "reward", "probability")
 VALIDATION_COLUMNS = ("persona", "role", "question", "reward", "error")

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from rlpersona.report import drawing, figures, words
-from rlpersona.report.data import REPORT, RunData, read_run
+from rlpersona.report.data import RunData, read_run
 from rlpersona.report.pool import KINDS, composition, kinds_of
-from rlpersona.store import atomic
+from rlpersona.store import REPORT, atomic
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -17,10 +17,11 @@ from rich.table import Table
 from rich.text import Text
 
 from rlpersona.report import words
-from rlpersona.report.data import METRICS, Round
+from rlpersona.report.data import Round
 from rlpersona.report.progress import Progress, Throttle
 from rlpersona.report.tail import RoundTail
 from rlpersona.report.terminal import Terminal
+from rlpersona.store import METRICS
 
 POLL = 0.2  # seconds between looks at the file
 NAME_CELLS = 40
