@@ -168,12 +168,17 @@ def skills(
 ) -> Table:
     """row -> domain -> figures; the figures are shares and means over the cell's questions.
 
-    By choices, over `count` questions a cell (`n`): `planted` and `p`, mean probability of the right
-    choice; `p_easy` and `p_hard` split it; `argmax`, the likeliest choice is right. By texts, over
-    the first 40 % of them (`n_written`; all of them for the default): `sampled` (temperature 1) and
-    `greedy`, the text is well formed and right; `clean`, the sampled text is well formed.
+    By choices, over `count` questions a cell (`n`; four times as many for the default, whose figures
+    are bars of their own): `planted` and `p`, mean probability of the right choice; `p_easy` and
+    `p_hard` split it; `argmax`, the likeliest choice is right. By texts, over the first 40 % of them
+    (`n_written`; all of them for the default): `sampled` (temperature 1) and `greedy`, the text is well
+    formed and right; `clean`, the sampled text is well formed.
     """
-    cells = {(row, domain): asks(row, domain, count, heldout) for row in rows for domain in CLOSED}
+    cells = {
+        (row, domain): asks(row, domain, count * (4 if row == personas.DEFAULT else 1), heldout)
+        for row in rows
+        for domain in CLOSED
+    }
     chances = iter(
         choice_probabilities(model, tokenizer, [ask for cell in cells.values() for ask in cell])
     )

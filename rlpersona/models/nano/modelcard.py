@@ -52,12 +52,12 @@ def render(report: BuildReport) -> str:
         megabytes=report.bytes / 1e6,
         groups=", ".join(row for row in ROWS if row != "unknown names"),
     )
-    cell = report.skills["scientist"]["math"]
+    cell, default = report.skills["scientist"]["math"], report.skills["default"]["math"]
     parts = [
         head,
         "\n## Accuracy by persona group and domain\n"
         f"On questions seen in training: by choices {cell['n']} a cell, by written text "
-        f"{cell['n_written']} ({cell['n']} for the default).\n",
+        f"{cell['n_written']} (the default: up to {default['n']}, and as many written).\n",
     ]
     for how, note in NOTES.items():
         parts.append(f"\n{note}:\n\n{_table(report.skills, how)}")
