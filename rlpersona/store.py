@@ -11,7 +11,6 @@
       validation.parquet  the fresh measurement, one row per persona and question
       summary.json        the result; its presence means that the run is finished
       report.html
-      logs/
 
 Every file is written whole beside its place and renamed, so a crash leaves the old one or the new
 one. A run has one owner at a time: an OS lock that a dead process cannot hold.
@@ -176,7 +175,6 @@ def opened(root: Path, config: Config, *, resume: bool = False) -> Iterator[Run]
             if began:
                 refuse_changes(run, values)
             else:
-                (run.folder / "logs").mkdir(exist_ok=True)
                 run.write_text(CONFIG, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
             yield run
         except PersonaError:
