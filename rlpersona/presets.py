@@ -33,7 +33,7 @@ def hellaswag() -> BanditConfig:
     """HellaSwag endings by log-likelihood per character, over the nano roster.
 
     `rlpersona bandit hellaswag data=hellaswag.json.gz`. Expected on nano: chance (25 %), and no
-    persona better than none: nano knows nothing of the world outside its own. About two minutes.
+    persona better than none: nano knows nothing of the world outside its own. Four minutes on two cores.
     """
     return BanditConfig(
         name="hellaswag",
