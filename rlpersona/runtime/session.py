@@ -12,6 +12,7 @@ from rlpersona.errors import ConfigError
 
 SETTINGS = {
     "RAY_USAGE_STATS_ENABLED": "0",
+    "RAY_worker_niceness": "0",  # at the default of 15 workers starve beside anything else that runs
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     # Train workers wait for the controller at each report: 2 s by default.
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",
