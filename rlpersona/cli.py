@@ -87,7 +87,7 @@ def nano() -> None:
 @click.argument("folder", type=click.Path(path_type=Path), default=Path("nano"))
 @click.option("--seed", default=0, show_default=True)
 def build(folder: Path, seed: int) -> None:
-    """Train the model from scratch into FOLDER (minutes on two cores)."""
+    """Train the model from scratch into FOLDER (eight minutes on one core)."""
     from rlpersona.models import nano as embedded
     from rlpersona.report.live import progress_bar
 
@@ -127,7 +127,10 @@ def runs(root: Path) -> None:
 
     for name in store.names(root):
         run = store.find(root, name)
-        result = run.read_json(store.SUMMARY)["verdict"] if run.finished else "unfinished (--resume)"
+        try:
+            result = run.read_json(store.SUMMARY)["verdict"] if run.finished else "unfinished (--resume)"
+        except PersonaError as error:
+            result = error.message
         click.echo(f"{name:<24}  {result}")
 
 
@@ -176,21 +179,18 @@ def bandit_config(what: tuple[str, ...], resume_root: Path | None = None) -> Ban
     Words with `=` are settings, words that end in .yaml, .yml or .json are files, the others presets.
     With `resume_root` and no preset or file, the saved config of the named run is the base.
     """
-    from dotenv import load_dotenv
-
     from rlpersona import presets
     from rlpersona.config import BanditConfig
     from rlpersona.resolve import resolve
     from rlpersona.store import CONFIG
 
-    load_dotenv(Path(".env"))
     settings = [word for word in what if "=" in word]
     files = [
         Path(word) for word in what if "=" not in word and Path(word).suffix.lower() in CONFIG_FILES
     ]
     chosen = [word for word in what if "=" not in word and Path(word).suffix.lower() not in CONFIG_FILES]
     if len(chosen) > 1:
-        raise ConfigError(f"Two presets: {' and '.join(chosen)}.", "Name one.")
+        raise ConfigError(f"Two presets: {' and '.join(chosen)}.", "Name one; a setting is key=value.")
     base = presets.preset(chosen[0]) if chosen else BanditConfig()
     if resume_root is not None and not chosen and not files:
         saved = resume_root / resolve(base, (), settings, os.environ).name / CONFIG
@@ -201,6 +201,10 @@ def bandit_config(what: tuple[str, ...], resume_root: Path | None = None) -> Ban
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line: a PersonaError becomes one message, its hint and its exit code."""
     words = sys.argv[1:] if arguments is None else arguments
+    if Path(".env").is_file():
+        from dotenv import load_dotenv
+
+        load_dotenv(Path(".env"))
     debug = "--debug" in words or bool(os.environ.get("RLPERSONA_DEBUG"))
     try:
         code: Any = cli(words, standalone_mode=False)

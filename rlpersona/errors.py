@@ -16,9 +16,9 @@ class PersonaError(Exception):
         self.message = message
         self.hint = hint
 
-    def __reduce__(self) -> tuple[type[PersonaError], tuple[str, str]]:
-        # Errors cross process borders; the default would drop the hint.
-        return type(self), (self.message, self.hint)
+    def __reduce__(self) -> tuple[type[PersonaError], tuple[str, str], dict[str, object]]:
+        # Errors cross process borders; the default would drop the hint. The last part holds notes.
+        return type(self), (self.message, self.hint), self.__dict__
 
 
 class ConfigError(PersonaError):

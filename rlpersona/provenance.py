@@ -56,7 +56,7 @@ def git_commit(folder: Path) -> str | None:
     """The commit that the package runs from, `+changes` if it was edited; None outside a checkout."""
     try:
         commit = _git(folder, "rev-parse", "HEAD")
-        changed = _git(folder, "status", "--porcelain", "--untracked-files=no")
+        changed = _git(folder, "status", "--porcelain", "--", ".")
     except (OSError, subprocess.CalledProcessError):
         return None
     return commit + ("+changes" if changed else "")

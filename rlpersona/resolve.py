@@ -21,6 +21,7 @@ ConfigT = TypeVar("ConfigT", bound=Config)
 
 PREFIX = "RLPERSONA_"
 NOT_CONFIG = frozenset({"RLPERSONA_RUNS", "RLPERSONA_RUN", "RLPERSONA_TEST_DATA", "RLPERSONA_DEBUG"})
+EXPONENT = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
 SECRET_KEY = re.compile(r"(^|_)(api_?key|secret|password|token)$", re.IGNORECASE)
 SECRET_VALUE = re.compile(r"\b(sk-[A-Za-z0-9_-]{16,}|hf_[A-Za-z0-9]{20,}|AKIA[0-9A-Z]{16})")
 
@@ -34,7 +35,7 @@ def resolve(
     """`base` (a preset, or the defaults) changed by files, variables and `key=value`, validated."""
     values = base.model_dump(mode="json")
     for file in files:
-        merge(values, read_file(file))
+        change(values, read_file(file))
     for variable, text in sorted((environment or {}).items()):
         if variable.startswith(PREFIX) and variable not in NOT_CONFIG:
             put(values, variable[len(PREFIX) :].lower().split("__"), parse(text))
@@ -67,30 +68,33 @@ def read_file(file: Path) -> dict[str, Any]:
 
 
 def parse(text: str) -> Any:
-    """A value as YAML reads it: 3, 0.1, true, null, [a, b], text."""
+    """A value as YAML reads it: 3, 0.1, true, null, [a, b], text; 1e-2 is a number, too."""
     try:
-        return yaml.safe_load(text)
+        value = yaml.safe_load(text)
     except yaml.YAMLError:
         return text
+    return float(value) if isinstance(value, str) and EXPONENT.fullmatch(value) else value
 
 
 def put(values: dict[str, Any], path: Sequence[str], value: Any) -> None:
     """Set `values[path[0]][path[1]]... = value`; a section given as a plain value becomes its `name`."""
-    *sections, last = path
-    for section in sections:
-        inside = values.get(section)
-        if not isinstance(inside, dict):
-            inside = {} if inside is None else {"name": inside}
-            values[section] = inside
-        values = inside
-    merge(values, {last: value})
+    for section in reversed(path):
+        value = {section: value}
+    change(values, value)
+
+
+def change(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    """`merge`, but another algorithm does not inherit the parameters of the one before."""
+    if changes.get("algorithm", values.get("algorithm")) != values.get("algorithm"):
+        values["params"] = {}
+    merge(values, changes)
 
 
 def merge(values: dict[str, Any], changes: Mapping[str, Any]) -> None:
     """Change nested `values` in place. `model: X` beside a section `model` sets that section's name."""
     for key, value in changes.items():
         inside = values.get(key)
-        if isinstance(inside, dict) and isinstance(value, Mapping):
+        if isinstance(inside, dict) and isinstance(value, Mapping) and value:
             merge(inside, value)
         elif isinstance(inside, dict) and "name" in inside and isinstance(value, str):
             inside["name"] = value

@@ -146,6 +146,10 @@ class Run:
         """Forget what was written after the checkpoint of round `rounds`: it will be done again."""
         kept = [row for row in self.metrics() if row["round"] <= rounds]
         self.write_text(METRICS, "".join(json.dumps(row) + "\n" for row in kept))
+        if (self.folder / EVENTS).exists():
+            events = self.events()
+            self.save_events(0, rounds, events[events["round"] <= rounds])
+            (self.folder / EVENTS).unlink()
         for part in (self.folder / "events").glob("[0-9]*.parquet"):
             if int(part.stem.split("-")[1]) > rounds:
                 part.unlink()
@@ -160,12 +164,17 @@ def opened(root: Path, config: Config, *, resume: bool = False) -> Iterator[Run]
     """
     values = config.model_dump(mode="json")
     run = Run(root / values["name"])
-    began = (run.folder / CONFIG).exists()
-    if resume and not began:
+    if resume and not (run.folder / CONFIG).exists():
         raise RunError(
             f"There is no run '{run.name}' to resume in {root}.", did_you_mean(run.name, names(root))
         )
+    if not (run.folder / CONFIG).exists() and is_foreign(run.folder):
+        raise RunExistsError(
+            f"{run.folder} holds something other than a run.",
+            "Take another name or folder: --runs FOLDER",
+        )
     with locked(run):
+        began = (run.folder / CONFIG).exists()
         if began and not resume:
             raise RunExistsError(
                 f"There is a run '{run.name}' in {root}.",
@@ -178,9 +187,15 @@ def opened(root: Path, config: Config, *, resume: bool = False) -> Iterator[Run]
                 run.write_text(CONFIG, yaml.safe_dump(values, sort_keys=False, allow_unicode=True))
             yield run
         except PersonaError:
+            # Only a folder that was empty before comes here: nothing of anybody else's is in it.
             if not began and not any(run.checkpoints.glob("*/")):
                 shutil.rmtree(run.folder, ignore_errors=True)
             raise
+
+
+def is_foreign(folder: Path) -> bool:
+    """Whether a folder holds anything but a lock."""
+    return folder.is_dir() and any(path.name != ".lock" for path in folder.iterdir())
 
 
 def refuse_changes(run: Run, values: Mapping[str, Any]) -> None:

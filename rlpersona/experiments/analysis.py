@@ -7,7 +7,7 @@ p-values are corrected together (Holm). Whatever cannot be measured is None, nev
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -76,7 +76,7 @@ def gain(
     try:
         if isinstance(scores, pd.Series):
             return paired_difference(scores.to_numpy(), control.to_numpy(), level)
-        return set_difference(scores.to_numpy().T, control.to_numpy(), level) if scores.size else None
+        return set_difference(scores.to_numpy().T, control.to_numpy(), level)
     except DataError:
         return None
 
@@ -86,13 +86,15 @@ def share(scores: pd.Series[float], level: float) -> Record | None:
     kept = scores.dropna().to_numpy()
     if len(kept) and np.isin(kept, (0, 1)).all():
         return asdict(wilson(int(kept.sum()), len(kept), level))
-    return asdict(t_interval(kept, level)) if len(kept) > 1 else None
+    if len(kept) < 2:
+        return None
+    found = t_interval(kept, level)
+    return asdict(replace(found, low=max(0.0, found.low), high=min(1.0, found.high)))
 
 
 def mean_of(scores: pd.DataFrame, level: float) -> Record | None:
     """Student's interval of the personas' mean accuracy; the question is the unit."""
-    means = scores.mean(axis="columns").dropna().to_numpy()
-    return asdict(t_interval(means, level)) if len(means) > 1 else None
+    return share(scores.mean(axis="columns"), level) if scores.size else None
 
 
 def described(difference: PairedDifference | None) -> Record:

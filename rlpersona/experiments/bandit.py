@@ -24,7 +24,7 @@ import pandas as pd
 
 from rlpersona.bandits import Bandit, make_bandit
 from rlpersona.config import BanditConfig, ModelConfig
-from rlpersona.errors import DataError
+from rlpersona.errors import ConfigError, DataError, RunChangedError
 from rlpersona.experiments.evaluation import evaluate
 from rlpersona.experiments.validation import validate
 from rlpersona.models.locate import portable
@@ -36,7 +36,7 @@ from rlpersona.runtime.session import ray_session
 from rlpersona.runtime.train import Checkpoints, train_job
 from rlpersona.store import PROVENANCE, SUMMARY, Run, opened
 from rlpersona.tasks import load_questions
-from rlpersona.tasks.splits import fingerprint, split
+from rlpersona.tasks.splits import fingerprint, set_apart
 from rlpersona.types import Model, Persona, Question, Score
 
 # Said outright, because a part of the table in which nothing failed has no errors to tell the type from.
@@ -65,8 +65,7 @@ def run_bandit(
     make_policy(config, len(inputs.personas))
     with opened(Path(root).absolute(), config, resume=resume) as run:
         if not run.finished:
-            fingerprints = {"search": fingerprint(inputs.search), "fresh": fingerprint(inputs.fresh)}
-            run.write_json(PROVENANCE, provenance(fingerprints))
+            record_origin(run, inputs)
             with ray_session(), watch(run.folder):
                 train_job(partial(search_and_validate, config, inputs, run), run.checkpoints)
         summary: dict[str, Any] = run.read_json(SUMMARY)
@@ -97,18 +96,40 @@ def load_inputs(config: BanditConfig) -> Inputs:
         raise DataError(
             f"{len(questions)} questions are too few to search on some and validate on others."
         )
-    # A margin over the number wanted, because the split is made question by question, by hash.
-    share = min(0.5, 1.2 * config.validation.questions / len(questions))
-    parts = split(questions, {"search": 1 - share, "fresh": share}, config.seed)
+    search, fresh = set_apart(
+        questions, min(config.validation.questions, len(questions) // 2), config.seed
+    )
     # Replicas work in folders of their own, from which a relative path leads nowhere.
     model = config.model.model_copy(update={"name": portable(config.model.name)})
-    return Inputs(model, personas, parts["search"], parts["fresh"][: config.validation.questions])
+    return Inputs(model, personas, search, fresh)
+
+
+def record_origin(run: Run, inputs: Inputs) -> None:
+    """Write the provenance of a new run; a resumed one must still work on the same data."""
+    people = [Question(f"{k} {persona}", "", "") for k, persona in enumerate(inputs.personas)]
+    data = {
+        "personas": fingerprint(people),
+        "search": fingerprint(inputs.search),
+        "fresh": fingerprint(inputs.fresh),
+    }
+    if not (run.folder / PROVENANCE).exists():
+        run.write_json(PROVENANCE, provenance(data))
+        return
+    began = run.read_json(PROVENANCE)["data"]
+    changed = [name for name in data if began.get(name) != data[name]]
+    if changed:
+        raise RunChangedError(
+            f"Run '{run.name}' began on other data: its {' and '.join(changed)} changed.",
+            "Put the files back as they were, or start a run under a new name: name=...",
+        )
 
 
 def make_policy(config: BanditConfig, arms: int) -> Bandit:
     """The configured algorithm; the ones that plan ahead are told the budget."""
     plan = {"budget": config.budget, "questions": config.questions_per_round}
     known = plan if config.algorithm == "halving" else {}
+    for name in config.params.keys() & {"arms", "seed", "name", *plan}:
+        raise ConfigError(f"params.{name} is not yours to set.", "It follows from the other settings.")
     return make_bandit(config.algorithm, arms, config.seed, **known, **config.params)
 
 

@@ -29,12 +29,12 @@ def validate(
 ) -> dict[str, Any]:
     """Measure the winners on fresh questions and write the tables and `summary.json` (last)."""
     winners = [inputs.personas[arm] for arm in policy.ranking(config.validation.winners)]
-    others = [persona for persona in inputs.personas if persona not in winners]
-    drawn = np.random.default_rng([config.seed, 1]).permutation(len(others))[: config.validation.random]
+    order = np.random.default_rng([config.seed, 1]).permutation(len(inputs.personas))
+    drawn = [inputs.personas[k] for k in order[: config.validation.random]]
     roles = (
         [("control", NO_PERSONA)]
         + [("winner", persona) for persona in winners]
-        + [("random", others[k]) for k in drawn]
+        + [("random", persona) for persona in drawn]
     )
     scores = evaluate(model, [persona for _, persona in roles], inputs.fresh, config, "accuracy")
     table = pd.DataFrame(
@@ -58,7 +58,7 @@ def validate(
         "personas": len(inputs.personas),
         "questions_train": len(inputs.search),
         "questions_fresh": len(inputs.fresh),
-        "rounds": len(run.metrics()),
+        "rounds": run.metrics()[-1]["round"],
         "evaluations": int(learned["evaluations"].sum()),
         "seconds": round(seconds, 1),
         "seed": config.seed,
@@ -76,7 +76,7 @@ def learned_table(personas: list[Persona], policy: Bandit, events: pd.DataFrame)
     """What the search learned, one row per persona; the reward of one never drawn is NaN."""
     names = [persona.name for persona in personas]
     seen = events.groupby("persona").agg(
-        pulls=("round", "nunique"), evaluations=("reward", "count"), reward=("reward", "mean")
+        pulls=("round", "nunique"), evaluations=("reward", "size"), reward=("reward", "mean")
     )
     learned = seen.reindex(names).reset_index(names="name").fillna({"pulls": 0, "evaluations": 0})
     return learned.astype({"pulls": int, "evaluations": int}).assign(

@@ -72,7 +72,7 @@ def train_job(
             return None, error
 
     storage = storage.absolute()
-    result = DataParallelTrainer(
+    trainer = DataParallelTrainer(
         work,
         # The loop waits for model replicas, which hold the CPUs.
         scaling_config=ray.train.ScalingConfig(num_workers=1, resources_per_worker={"CPU": 0.01}),
@@ -84,7 +84,11 @@ def train_job(
             ),
             checkpoint_config=ray.train.CheckpointConfig(num_to_keep=keep),
         ),
-    ).fit()
+    )
+    try:
+        result = trainer.fit()
+    except SystemExit:  # what Train makes of Ctrl-C
+        raise KeyboardInterrupt from None
     value, error = result.return_value
     if error is not None:
         raise error

@@ -55,6 +55,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureF
         (["params.lr=-1"], ["lr=-1"]),
         (["benchmark=helaswag"], ["helaswag", "Did you mean 'hellaswag'?"]),
         (["domains=maths"], ["maths", "Did you mean 'math'?"]),
+        (["algorithm=halving", "params.budget=3"], ["params.budget"]),
         (["missing.yaml"], ["Cannot read the config missing.yaml"]),
         (["params.api_key=abc"], ["holds a key"]),
     ],

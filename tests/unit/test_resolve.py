@@ -41,6 +41,19 @@ def test_a_models_name_stands_for_its_section(overrides: list[str]) -> None:
     assert (model.name, model.engine) == ("a/b", "vllm")
 
 
+def test_another_algorithm_does_not_inherit_parameters() -> None:
+    quickstart = preset("quickstart")
+    assert resolve(quickstart, (), ["algorithm=halving"]).params == {}
+    assert resolve(quickstart, (), ["algorithm=reinforce"]).params == quickstart.params
+    assert resolve(quickstart, (), ["params={}"]).params == {}
+    both = resolve(quickstart, (), ["algorithm=thompson", "params.draws=10"])
+    assert both.params == {"draws": 10}
+
+
+def test_exponents_are_numbers() -> None:
+    assert resolve(BanditConfig(), (), ["params.lr=1e-2"]).params == {"lr": 0.01}
+
+
 def test_json_is_a_config_too(tmp_path: Path) -> None:
     file = tmp_path / "a.json"
     file.write_text(json.dumps({"seed": 9, "model": "some/model"}))

@@ -69,6 +69,14 @@ def test_a_users_mistake_before_the_first_checkpoint_leaves_nothing(tmp_path: Pa
     assert (tmp_path / "one").exists(), "work that was paid for stays"
 
 
+def test_a_folder_that_is_no_run_is_refused_and_kept(tmp_path: Path) -> None:
+    (tmp_path / "one").mkdir()
+    (tmp_path / "one" / "precious.txt").write_text("mine")
+    with pytest.raises(RunExistsError, match="other than a run"), opened(tmp_path, CONFIG):
+        raise ConfigError("never reached")
+    assert (tmp_path / "one" / "precious.txt").read_text() == "mine"
+
+
 HOLD = """
 import sys, time
 from pathlib import Path
@@ -129,6 +137,17 @@ def test_rewind_and_redo_record_each_round_once(tmp_path: Path) -> None:
     assert list(run.events()["round"]) == [1, 2, 3, 4]
     assert list(run.compact_events()["round"]) == [1, 2, 3, 4]
     assert list(run.compact_events()["round"]) == [1, 2, 3, 4], "doing it again changes nothing"
+
+
+def test_rounds_redone_after_compacting_replace_the_old_ones(tmp_path: Path) -> None:
+    run = Run(tmp_path)
+    run.save_events(1, 6, events(1, 6))
+    run.compact_events()
+    run.rewind(3)
+    run.save_events(4, 5, events(4, 5).assign(persona="redone"))
+    again = run.compact_events()
+    assert list(again["round"]) == [1, 2, 3, 4, 5]
+    assert list(again["persona"]) == ["p", "p", "p", "redone", "redone"]
 
 
 def test_an_unknown_run_suggests_the_nearest(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +14,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rlpersona.config import BanditConfig
-from rlpersona.errors import PersonaError
+from rlpersona.errors import PersonaError, RunChangedError
 from rlpersona.experiments.bandit import (
     load_inputs,
     questions_of_block,
+    record_origin,
     scored,
     search,
 )
@@ -148,6 +150,31 @@ def test_choices_and_open_questions_can_be_mixed(model: Model) -> None:
     assert row[0].reward is None
     assert row[0].error == "no number in the answer"
     assert row[1].reward in (0, 1)
+
+
+def test_a_roster_smaller_than_the_winners_is_validated_whole(tmp_path: Path, model: Model) -> None:
+    config = BanditConfig(domains=("math",), persona_limit=3, **SMALL)  # type: ignore[arg-type]
+    summary = searched(config, tmp_path, model)
+    assert len(summary["winners"]) == 3
+    assert 0 <= summary["random"]["low"] <= summary["random"]["high"] <= 1
+
+
+def test_a_resumed_run_refuses_other_data(tmp_path: Path) -> None:
+    inputs = load_inputs(BanditConfig(domains=("math",)))
+    record_origin(Run(tmp_path), inputs)
+    record_origin(Run(tmp_path), inputs)
+    swapped = replace(inputs, personas=[inputs.personas[1], inputs.personas[0], *inputs.personas[2:]])
+    with pytest.raises(RunChangedError, match="its personas changed"):
+        record_origin(Run(tmp_path), swapped)
+    with pytest.raises(RunChangedError, match="its search changed"):
+        record_origin(Run(tmp_path), replace(inputs, search=inputs.search[1:]))
+
+
+def test_fresh_questions_are_a_sample_and_not_the_head() -> None:
+    inputs = load_inputs(BanditConfig())
+    assert len(inputs.fresh) == BanditConfig().validation.questions
+    facts = [sum(q.domain == "fact" for q in part) / len(part) for part in (inputs.search, inputs.fresh)]
+    assert facts[0] == pytest.approx(facts[1], abs=0.08)
 
 
 def test_too_few_questions_to_split_is_the_users_to_mend() -> None:

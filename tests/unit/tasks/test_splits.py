@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from rlpersona.errors import ConfigError, DataError
 from rlpersona.tasks import fingerprint, split
 from rlpersona.tasks.identity import content_id, digest, unit
+from rlpersona.tasks.splits import set_apart
 from rlpersona.types import Question
 
 
@@ -86,3 +87,14 @@ def test_unit_is_uniform() -> None:
     assert 0 <= draws[0] <= draws[-1] < 1
     gap = max(abs(draw - i / 4000) for i, draw in enumerate(draws))
     assert gap < 1.63 / 4000**0.5  # Kolmogorov-Smirnov at 1 %
+
+
+@given(st.lists(st.integers(0, 30), min_size=2, max_size=60), st.integers(1, 20), st.integers(0, 3))
+def test_set_apart_is_disjoint_complete_and_blind_to_order(texts: list[int], n: int, seed: int) -> None:
+    questions = [Question(str(k), f"text {text}", "a") for k, text in enumerate(texts)]
+    rest, apart = set_apart(questions, n, seed)
+    assert sorted(q.id for q in rest + apart) == sorted(q.id for q in questions)
+    assert not {q.text for q in rest} & {q.text for q in apart}
+    assert len(apart) >= min(n, len(questions))
+    again = set_apart(questions[::-1], n, seed)[1]
+    assert {q.id for q in again} == {q.id for q in apart}
