@@ -1,4 +1,4 @@
-"""One local Ray for the tests of this folder."""
+"""A local Ray for the tests of a file; it is gone before other tests start theirs."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from rlpersona.runtime.session import ray_session
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def ray_cluster() -> Iterator[None]:
     with ray_session(cpus=2):
         yield

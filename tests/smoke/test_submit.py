@@ -40,6 +40,8 @@ def head(tmp_path: Path) -> Iterator[dict[str, str]]:
     port, dashboard = free_port(), free_port()
     command = [RAY, "start", "--head", "--block", "--node-ip-address=127.0.0.1", f"--port={port}"]
     command += [f"--dashboard-port={dashboard}", "--dashboard-host=127.0.0.1", "--num-cpus=2"]
+    # The default port is taken where another Ray runs, and without its agent a head takes no jobs.
+    command += [f"--dashboard-agent-listen-port={free_port()}"]
     # Sockets live in there, and their paths may have 107 bytes.
     short = tempfile.mkdtemp(prefix="ray")
     command += [f"--temp-dir={short}", "--disable-usage-stats"]
