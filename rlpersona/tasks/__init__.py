@@ -3,7 +3,7 @@
 from rlpersona.tasks.answers import extract_letter, extract_number, same_number
 from rlpersona.tasks.load import load_questions, sources
 from rlpersona.tasks.scoring import prompt_for, score_choice, score_text
-from rlpersona.tasks.splits import fingerprint, split
+from rlpersona.tasks.splits import fingerprint, set_apart
 
 __all__ = [
     "extract_letter",
@@ -14,6 +14,6 @@ __all__ = [
     "same_number",
     "score_choice",
     "score_text",
+    "set_apart",
     "sources",
-    "split",
 ]

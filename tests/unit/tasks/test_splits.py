@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import random
+from collections import Counter
 
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlpersona.errors import ConfigError, DataError
-from rlpersona.tasks import fingerprint, split
+from rlpersona.tasks import fingerprint, set_apart
 from rlpersona.tasks.identity import content_id, digest, unit
-from rlpersona.tasks.splits import set_apart
 from rlpersona.types import Question
 
 
@@ -19,29 +16,29 @@ def questions(n: int) -> list[Question]:
     return [Question(content_id("s", f"q{i}", (), "1"), f"q{i}", "1", source="s") for i in range(n)]
 
 
-@given(seed=st.integers(0, 2**31), n=st.integers(60, 120))
-def test_parts_cover_everything_once_and_keep_the_order(seed: int, n: int) -> None:
-    everything = questions(n)
-    parts = split(everything, {"a": 0.5, "b": 0.3, "c": 0.2}, seed)
-    merged = [question for part in parts.values() for question in part]
-    assert sorted(q.id for q in merged) == sorted(q.id for q in everything)
-    for part in parts.values():
-        assert part == sorted(part, key=everything.index)
+@given(seed=st.integers(0, 2**31), n=st.integers(0, 80))
+def test_of_different_texts_exactly_n_are_set_apart_in_order(seed: int, n: int) -> None:
+    everything = questions(60)
+    rest, apart = set_apart(everything, n, seed)
+    assert len(apart) == min(n, 60)
+    assert sorted(q.id for q in rest + apart) == sorted(q.id for q in everything)
+    for side in (rest, apart):
+        assert side == sorted(side, key=everything.index)
 
 
-def test_adding_or_shuffling_rows_moves_nothing() -> None:
-    few, many = questions(300), questions(1000)
-    random.Random(0).shuffle(many)
-    before, after = (split(rows, {"train": 0.7, "fresh": 0.3}, 5) for rows in (few, many))
-    assert {q.id for q in before["train"]} <= {q.id for q in after["train"]}
-    assert {q.id for q in before["fresh"]} <= {q.id for q in after["fresh"]}
-    assert split(few, {"train": 0.7, "fresh": 0.3}, 6)["train"] != before["train"]
+def test_a_larger_sample_holds_the_smaller_one_and_a_seed_makes_another() -> None:
+    everything = questions(200)
+    small, large = ({q.id for q in set_apart(everything, n, 5)[1]} for n in (40, 90))
+    assert small < large
+    assert {q.id for q in set_apart(everything, 40, 6)[1]} != small
 
 
-def test_sizes_are_binomial_and_the_rest_is_left_out() -> None:
-    parts = split(questions(10_000), {"a": 0.2, "b": 0.1}, 0)
-    assert abs(len(parts["a"]) - 2000) < 4 * (10_000 * 0.2 * 0.8) ** 0.5
-    assert abs(len(parts["b"]) - 1000) < 4 * (10_000 * 0.1 * 0.9) ** 0.5
+def test_the_sample_is_uniform_over_the_rows() -> None:
+    """Each row is set apart by a quarter of the seeds: no head, no tail is preferred."""
+    everything = questions(40)
+    counts = Counter(q.id for seed in range(800) for q in set_apart(everything, 10, seed)[1])
+    spread = (800 * 0.25 * 0.75) ** 0.5
+    assert all(abs(counts[q.id] - 200) < 4.5 * spread for q in everything)
 
 
 def test_one_text_never_lies_on_both_sides() -> None:
@@ -50,21 +47,9 @@ def test_one_text_never_lies_on_both_sides() -> None:
         for i in range(200)
         for pair in (("x", "y"), ("x", "z"))
     ]
-    parts = split(twins, {"a": 0.5, "b": 0.5}, 0)
-    assert not {q.text for q in parts["a"]} & {q.text for q in parts["b"]}
-
-
-@pytest.mark.parametrize(
-    "fractions", [{}, {"a": 0.0}, {"a": -0.5}, {"a": 0.7, "b": 0.4}, {"a": float("nan")}]
-)
-def test_fractions_that_cannot_be(fractions: dict[str, float]) -> None:
-    with pytest.raises(ConfigError, match="fractions"):
-        split(questions(10), fractions, 0)
-
-
-def test_a_part_without_questions_is_refused() -> None:
-    with pytest.raises(DataError, match=r"part 'b' \(0.01\) got none of 3"):
-        split(questions(3), {"a": 0.99, "b": 0.01}, 0)
+    rest, apart = set_apart(twins, 101, 0)
+    assert not {q.text for q in rest} & {q.text for q in apart}
+    assert len(apart) == 102, "whole texts"
 
 
 def test_fingerprint_is_of_the_set() -> None:
