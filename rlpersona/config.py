@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 RUN_NAME = r"^[A-Za-z0-9._-]{1,64}$"
 
@@ -44,7 +44,42 @@ class ValidationConfig(Config):
     questions: int = Field(400, ge=2, description="fresh questions; every persona answers all of them")
     winners: int = Field(5, ge=1, description="the policy's best personas")
     random: int = Field(10, ge=1, description="personas drawn at random, for comparison")
+    baseline: bool = Field(True, description="measure no persona, too: what gains are gains over")
+    controls: tuple[Literal["empty", "nonsense"], ...] = Field(
+        ("empty", "nonsense"),
+        description="prefixes that name nobody: an empty name; nonsense names as long as the winners'",
+    )
+    margin: float = Field(
+        0.03, gt=0, lt=1, description="smallest gain that matters; what lies within is equivalent"
+    )
     level: float = Field(0.95, gt=0.5, lt=1, description="confidence level of every interval")
+
+
+class SourceConfig(Config):
+    """Questions of one benchmark. Written as text: `hellaswag@hellaswag.json.gz`, `nano/fact+word`."""
+
+    benchmark: str = Field(description="where questions come from: nano, gsm8k, hellaswag, ...")
+    data: str | None = Field(None, description="a local file, or path[:config]:split through datasets")
+    domains: tuple[str, ...] = Field((), description="parts of the benchmark; empty: all")
+    question_limit: int | None = Field(None, ge=4, description="use at most so many questions")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _from_text(cls, value: Any) -> Any:
+        if not isinstance(value, str):
+            return value
+        head, _, data = value.partition("@")
+        benchmark, _, domains = head.partition("/")
+        return {
+            "benchmark": benchmark,
+            "data": data or None,
+            "domains": tuple(domains.split("+")) if domains else (),
+        }
+
+    @property
+    def label(self) -> str:
+        """Its name in tables: the benchmark, and the domains if they were chosen."""
+        return "/".join([self.benchmark, *(["+".join(self.domains)] if self.domains else [])])
 
 
 class BanditConfig(Config):
@@ -62,6 +97,19 @@ class BanditConfig(Config):
     data: str | None = Field(None, description="a local file, or path[:config]:split through datasets")
     domains: tuple[str, ...] = Field((), description="parts of the benchmark; empty: all")
     question_limit: int | None = Field(None, ge=4, description="use at most so many questions")
+    also: tuple[SourceConfig, ...] = Field((), description="further benchmarks to search on")
+    transfer: tuple[SourceConfig, ...] = Field(
+        (), description="other benchmarks, on which what was learned is measured"
+    )
+    transfer_every: int = Field(
+        0, ge=0, description="rounds between two measurements on them; 0: at the end alone"
+    )
+    transfer_questions: int = Field(100, ge=2, description="questions of each such measurement")
+    mode: Literal["likelihood", "letters", "generate"] = Field(
+        "likelihood",
+        description="likelihood: of each choice's text; letters: of the letter of each listed choice; "
+        "generate: the letter is read from a written answer",
+    )
     reward: Literal["accuracy", "probability"] = Field(
         "accuracy",
         description="accuracy: 1 if the likeliest choice is right; probability: that of the right one",
@@ -75,6 +123,18 @@ class BanditConfig(Config):
         "nano", description="nano, or a CSV with columns name, field, era, birth_year, fame"
     )
     persona_limit: int | None = Field(None, ge=1, description="a seeded sample of so many personas")
+    persona_sample: Literal["random", "strata", "famous", "pairs"] = Field(
+        "random",
+        description="how the sample is drawn: strata: equally from each field and era; famous: the best "
+        "known; pairs: of two eras, matched in fame and field",
+    )
+    persona_groups: tuple[str, ...] = Field(
+        (), description="keep personas of these groups (nano) or fields only; empty: all"
+    )
+    features: tuple[Literal["field", "era", "birth_year", "fame", "embedding"], ...] = Field(
+        ("field", "era", "birth_year", "fame"),
+        description="what contextual algorithms know of a persona; embedding: of its description",
+    )
     bystanders: int = Field(0, ge=0, description="unknown names added to the nano roster")
     prefix: str = Field("You are {name}.", description="system prompt; {name} is the persona's name")
     duplicates: Literal["refuse", "drop"] = Field(
@@ -83,10 +143,14 @@ class BanditConfig(Config):
 
     algorithm: str = Field("reinforce", description="reinforce, thompson, halving")
     params: dict[str, Any] = Field({}, description="parameters of the algorithm, such as params.lr=0.1")
+    search: bool = Field(True, description="false: measure the baselines on fresh questions and stop")
     rounds: int = Field(60, ge=1, description="rounds of the search")
     arms_per_round: int = Field(16, ge=1, description="personas drawn in a round")
     questions_per_round: int = Field(
         8, ge=1, description="questions of a round, the same for all its personas"
+    )
+    in_flight: int = Field(
+        1, ge=1, description="rounds asked at a time; their updates come that much later"
     )
     checkpoint_every: int = Field(10, ge=1, description="rounds between two checkpoints")
 
@@ -97,7 +161,12 @@ class BanditConfig(Config):
     def _model_by_name(cls, value: Any) -> Any:
         return {"name": value} if isinstance(value, str) else value
 
-    @field_validator("domains", mode="before")
+    @field_validator("also", "transfer", mode="before")
+    @classmethod
+    def _sources(cls, value: Any) -> Any:
+        return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+    @field_validator("domains", "persona_groups", "features", mode="before")
     @classmethod
     def _one_or_more(cls, value: Any) -> Any:
         return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value

@@ -18,7 +18,8 @@ class Persona:
 
     `system` is the whole system prompt (`"You are Marie Curie."`); `None` sends no system
     message at all, which is the no-persona control. `group` is the planted group of a nano
-    persona and `None` elsewhere.
+    persona and `None` elsewhere. `description` is a line about the person (`"physicist, Poland"`),
+    which the model never sees.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Persona:
     birth_year: int | None = None
     fame: float | None = None
     group: str | None = None
+    description: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -35,6 +35,8 @@ class Bandit(ABC):
     """
 
     name: ClassVar[str]
+    contextual: ClassVar[bool] = False
+    """Whether it is built with `features=`, an array (arms, d) of what is known about the arms."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -70,16 +72,28 @@ class Bandit(ABC):
         """
         return self._select(whole("k", k, low=1))
 
-    def update(self, arms: npt.ArrayLike, rewards: npt.ArrayLike) -> None:
+    def chances(self, arms: npt.ArrayLike) -> Floats | None:
+        """How likely a draw of `select` is each of these arms at present, for an update that comes late.
+
+        None (most algorithms) where an update means the same whenever it comes.
+        """
+        return None
+
+    def update(
+        self, arms: npt.ArrayLike, rewards: npt.ArrayLike, chances: npt.ArrayLike | None = None
+    ) -> None:
         """Learn from one selection: flat arrays of equal length, one entry per evaluation.
 
-        An arm that answered m questions appears m times. Raises DataError, with nothing learned,
-        for an unknown arm or a reward that is not a finite number in [0, 1].
+        An arm that answered m questions appears m times. `chances` is what `chances(arms)` said when
+        the arms were selected; without it they count as drawn from the policy of this moment. Raises
+        DataError, with nothing learned, for an unknown arm, a reward that is not a finite number in
+        [0, 1] or a chance that is not in (0, 1].
         """
         pulled, earned = self._checked(arms, rewards)
+        drawn = None if chances is None else self._checked_chances(chances, len(pulled))
         self.counts += np.bincount(pulled, minlength=self.arms)
         self.sums += np.bincount(pulled, weights=earned, minlength=self.arms)
-        self._learn(pulled, earned)
+        self._learn(pulled, earned, drawn)
         self.updates += 1
 
     @abstractmethod
@@ -144,7 +158,7 @@ class Bandit(ABC):
         """All arms, best first."""
         return order(self.probabilities())
 
-    def _learn(self, arms: Ints, rewards: Floats) -> None:  # noqa: B027 (optional)
+    def _learn(self, arms: Ints, rewards: Floats, chances: Floats | None) -> None:  # noqa: B027 (optional)
         """Whatever an update changes beyond the running sums, which already hold it."""
 
     def _state(self) -> dict[str, Any]:
@@ -173,6 +187,15 @@ class Bandit(ABC):
                 "Leave evaluations that failed out of the update; scale the others to [0, 1].",
             )
         return pulled.astype(np.int64), earned.astype(np.float64)
+
+    def _checked_chances(self, chances: npt.ArrayLike, evaluations: int) -> Floats:
+        drawn = np.asarray(chances, np.float64)
+        if drawn.shape != (evaluations,) or not np.all((drawn > 0) & (drawn <= 1)):
+            raise DataError(
+                f"chances of shape {drawn.shape} for {evaluations} evaluations, or outside (0, 1]",
+                "Give what chances(arms) returned at the selection, one entry per evaluation.",
+            )
+        return drawn
 
 
 def ratio(sums: Floats, counts: Ints) -> Floats:

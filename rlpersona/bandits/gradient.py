@@ -86,7 +86,7 @@ class GradientBandit(Bandit):
         by_mean = order(np.nan_to_num(self.means(), nan=-1.0))
         return by_mean[order(self.logits[by_mean])]
 
-    def _learn(self, arms: Ints, rewards: Floats) -> None:
+    def _learn(self, arms: Ints, rewards: Floats, chances: Floats | None) -> None:
         if not len(rewards):
             return
         mean = float(rewards.mean())

@@ -109,7 +109,7 @@ class SequentialHalving(Bandit):
             )
         return pulled, earned
 
-    def _learn(self, arms: Ints, rewards: Floats) -> None:
+    def _learn(self, arms: Ints, rewards: Floats, chances: Floats | None) -> None:
         self._scored += len(arms)
         self._open -= 1
         self._stage_counts += np.bincount(arms, minlength=self.arms)
