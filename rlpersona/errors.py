@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Literal
 
 
 class PersonaError(Exception):
@@ -73,6 +74,50 @@ class ReplicaError(PersonaError):
     """Model replicas died more often than the pool replaces them."""
 
     exit_code = 10
+
+
+Kind = Literal[
+    "rate",  # 429: too many requests or tokens
+    "server",  # 5xx, overloaded
+    "timeout",
+    "connection",  # refused, reset, a reply cut short
+    "auth",  # 401, 403
+    "funds",  # no credit or quota left
+    "request",  # 400, 404, 413, 422: asking again gives the same
+    "filter",  # refused by a content filter
+    "cutoff",  # the answer hit the token cap
+    "unparsed",  # the answer cannot be read as what was asked for
+]
+
+
+class CallError(PersonaError):
+    """A call to a model behind an API failed. `kind` decides what is done about it."""
+
+    exit_code = 11
+
+    def __init__(
+        self,
+        message: str,
+        hint: str = "",
+        *,
+        kind: Kind = "server",
+        status: int | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message, hint)
+        self.kind, self.status, self.retry_after = kind, status, retry_after
+
+
+class JudgeError(PersonaError):
+    """A judge cannot do its work: no key, no funds, a request that it refuses."""
+
+    exit_code = 12
+
+
+class CostError(PersonaError):
+    """The cost cap is reached; what was paid for is kept."""
+
+    exit_code = 13
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

@@ -5,8 +5,10 @@ Nothing here imports anything heavy, so every other module may import this one.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, Protocol, runtime_checkable
 
 Role = Literal["system", "user", "assistant"]
@@ -122,6 +124,44 @@ class Score:
     correct: bool | None = None
     predicted: str | None = None
     error: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApiCall:
+    """One request to a language model behind an API: all that decides its answer, and nothing else.
+
+    `schema` is a JSON schema as text for structured output, empty for free text. `prompt_version` names
+    the prompt's text file, `sample` tells repetitions apart, `order` the order in which answers are
+    shown (`"AB"`, `"BA"`). Keys, timeouts and concurrency are no part of it.
+    """
+
+    provider: Literal["openai", "anthropic", "local"]
+    model: str
+    messages: tuple[Message, ...]
+    sampling: Sampling = Sampling()
+    base_url: str = ""
+    schema: str = ""
+    prompt_version: str = ""
+    sample: int = 0
+    order: str = ""
+
+    @property
+    def key(self) -> str:
+        """64 hex digits that stand for the request, the same in every process and version."""
+        text = json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class ApiReply:
+    """What came back: text, why it ended, and what it is billed for (tokens)."""
+
+    text: str
+    finish: Literal["stop", "length", "filter"]
+    input_tokens: int
+    output_tokens: int
+    model: str = ""
+    request_id: str = ""
 
 
 @runtime_checkable

@@ -12,7 +12,7 @@ PACKAGE = Path(rlpersona.__file__).parent
 LAYERS = [
     ["errors", "types"],
     ["config", "presets", "resolve"],
-    ["personas", "tasks", "models", "bandits", "stats"],
+    ["personas", "tasks", "models", "bandits", "judges", "preferences", "stats"],
     ["store", "provenance", "runtime"],
     ["experiments", "report"],
     ["doctor", "cli"],

@@ -1,0 +1,1 @@
+"""Grading by language models: every call counted, nothing lost."""

@@ -1,0 +1,1 @@
+"""Preference pairs: sampled, labelled by models and people, checked, split."""
