@@ -81,6 +81,7 @@ def tenthousand() -> BanditConfig:
         rounds=100,
         arms_per_round=2000,
         questions_per_round=1,
+        in_flight=8,
         model=ModelConfig(replicas=2),
     )
 

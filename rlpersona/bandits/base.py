@@ -37,6 +37,9 @@ class Bandit(ABC):
     name: ClassVar[str]
     contextual: ClassVar[bool] = False
     """Whether it is built with `features=`, an array (arms, d) of what is known about the arms."""
+    plans: ClassVar[bool] = False
+    """Whether selections in a row, without updates between them, are worth asking for: other arms, or
+    the same ones on other questions (another `block`)."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

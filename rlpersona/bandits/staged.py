@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -26,6 +26,8 @@ class Staged(Bandit):
     A subclass says in `_plan` which arms a stage gets and how many evaluations it may spend, and
     learns in `_absorb` from a stage that is complete.
     """
+
+    plans: ClassVar[bool] = True
 
     def __init__(self, arms: int, seed: int, budget: int, questions: int) -> None:
         super().__init__(arms, seed)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -19,6 +19,7 @@ class UniformAllocation(BestMean):
     """
 
     name = "uniform"
+    plans: ClassVar[bool] = True
 
     def __init__(self, arms: int, seed: int = 0) -> None:
         super().__init__(arms, seed)

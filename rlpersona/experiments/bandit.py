@@ -97,7 +97,7 @@ def search(
 
             state["round"] += 1
             # A persona drawn twice in a round counts twice for the policy, but has answered once.
-            state["draws"] += len(asked.pairs)
+            state["draws"] += asked.size
             state["evaluations"] += len(answered)
             state["unscored"] += sum(score.reward is None for score in answered.values())
             state["seconds"] = time.monotonic() - began

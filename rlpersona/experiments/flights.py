@@ -30,7 +30,7 @@ class Flights:
         policy: Bandit,
         model: Model,
         spent: int = 0,
-        saved: Sequence[dict[str, Any]] = (),
+        saved: Sequence[list[dict[str, Any]]] = (),
     ) -> None:
         self._config, self._inputs, self._policy, self._model = config, inputs, policy, model
         self._drawn = spent
@@ -53,7 +53,7 @@ class Flights:
         asked, scores = self._under_way.popleft()
         return asked, dict(zip(asked.distinct, scores.result(), strict=True))
 
-    def state(self) -> list[dict[str, Any]]:
+    def state(self) -> list[list[dict[str, Any]]]:
         """The rounds under way as plain data, to be asked again after a crash."""
         return [asked.state() for asked, _ in self._under_way]
 
@@ -62,7 +62,7 @@ class Flights:
         self._threads.shutdown(cancel_futures=True)
 
     def _ask(self, asked: Draw) -> None:
-        self._drawn += len(asked.pairs)
+        self._drawn += asked.size
         people, questions = self._inputs.personas, asked.questions
         pairs = [(people[arm], questions[j]) for arm, j in asked.distinct]
         scores = self._threads.submit(

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
@@ -23,53 +24,102 @@ Answers = dict[tuple[int, int], Score]
 
 
 @dataclass(frozen=True)
-class Draw:
-    """A selection on its way: `pairs` of arm and place in `questions`; a repeated arm repeats its pairs.
+class Selection:
+    """What one `select` of the policy asks for: `pairs` of arm and place among the draw's questions.
 
-    `chances` is how likely the policy was to draw the arm of each pair; None where it does not matter.
+    A repeated arm repeats its pairs. `chances` is how likely the policy was to select the arm of each
+    pair; None where it does not matter.
     """
 
     block: int
-    questions: list[Question]
     pairs: list[tuple[int, int]]
     chances: list[float] | None
+
+
+@dataclass(frozen=True)
+class Draw:
+    """The selections of one round, which go to the model together, and the questions that they ask."""
+
+    selections: list[Selection]
+    questions: list[Question]
+
+    @property
+    def size(self) -> int:
+        """Evaluations, repeated pairs included."""
+        return sum(len(selection.pairs) for selection in self.selections)
 
     @property
     def distinct(self) -> list[tuple[int, int]]:
         """Each pair once, in order: what is asked."""
-        return sorted(set(self.pairs))
+        return sorted({pair for selection in self.selections for pair in selection.pairs})
 
-    def state(self) -> dict[str, Any]:
-        """As plain data; the questions follow from the block."""
-        return {"block": self.block, "pairs": self.pairs, "chances": self.chances}
+    def state(self) -> list[dict[str, Any]]:
+        """As plain data; the questions follow from the blocks."""
+        return [asdict(selection) for selection in self.selections]
 
 
 def draw(policy: Bandit, questions: Sequence[Question], config: BanditConfig) -> Draw | None:
-    """Let the policy select; None if it waits for rewards or is done."""
+    """Let the policy select; None if it waits for rewards or is done.
+
+    One that plans ahead may fill the round with several selections: its late stages go over few
+    personas many times.
+    """
+    found: list[Selection] = []
+    asked: dict[int, list[Question]] = {}
+    room = config.arms_per_round
+    while room > 0 and (policy.plans or not found):
+        selection = select(policy, questions, asked, room, config)
+        if selection is None:
+            break
+        found.append(selection)
+        room -= len({arm for arm, _ in selection.pairs})
+    return Draw(found, [question for block in asked.values() for question in block]) if found else None
+
+
+def select(
+    policy: Bandit,
+    questions: Sequence[Question],
+    asked: dict[int, list[Question]],
+    k: int,
+    config: BanditConfig,
+) -> Selection | None:
+    """One selection of at most k arms; the questions of its block join `asked`."""
     if isinstance(policy, PerQuestion):
-        block = policy.block
-        asked = questions_of_block(questions, block, config)
-        contexts = question_features(asked, CONTEXT)
-        table = policy.select_for(contexts, config.arms_per_round)
+        block = questions_of_block(questions, policy.block, config)
+        asked[policy.block] = block
+        contexts = question_features(block, CONTEXT)
+        table = policy.select_for(contexts, k)
         chances = policy.chances_for(np.repeat(contexts, table.shape[1], axis=0), table.ravel())
         pairs = [(int(arm), j) for j, row in enumerate(table) for arm in row]
-        return Draw(block, asked, pairs, chances.tolist())
-    arms = policy.select(config.arms_per_round)
+        return Selection(policy.block, pairs, chances.tolist())
+    arms = policy.select(k)
     if not len(arms):
         return None
-    asked = questions_of_block(questions, policy.block, config)
-    pairs = [(arm, j) for arm in arms.tolist() for j in range(len(asked))]
+    number = policy.block
+    block = asked.setdefault(number, questions_of_block(questions, number, config))
+    start = place_of(asked, number)
+    pairs = [(arm, start + j) for arm in arms.tolist() for j in range(len(block))]
     drawn = policy.chances(arms)
-    return Draw(
-        policy.block, asked, pairs, None if drawn is None else np.repeat(drawn, len(asked)).tolist()
-    )
+    return Selection(number, pairs, None if drawn is None else np.repeat(drawn, len(block)).tolist())
 
 
-def restored(state: dict[str, Any], questions: Sequence[Question], config: BanditConfig) -> Draw:
+def place_of(asked: dict[int, list[Question]], block: int) -> int:
+    """Where the questions of a block begin among those of the draw."""
+    before = itertools.takewhile(lambda number: number != block, asked)
+    return sum(len(asked[number]) for number in before)
+
+
+def restored(
+    state: Sequence[dict[str, Any]], questions: Sequence[Question], config: BanditConfig
+) -> Draw:
     """The draw whose `state()` was saved."""
-    pairs = [(arm, j) for arm, j in state["pairs"]]
-    asked = questions_of_block(questions, state["block"], config)
-    return Draw(state["block"], asked, pairs, state["chances"])
+    found = [
+        Selection(part["block"], [(arm, j) for arm, j in part["pairs"]], part["chances"])
+        for part in state
+    ]
+    blocks = dict.fromkeys(selection.block for selection in found)
+    asked = [question for block in blocks for question in questions_of_block(questions, block, config)]
+    return Draw(found, asked)
 
 
 def questions_of_block(
@@ -87,20 +137,24 @@ def questions_of_block(
 
 
 def learn(policy: Bandit, asked: Draw, answered: Answers) -> list[float]:
-    """Give the policy what its selection earned, and return the rewards.
+    """Give the policy what its selections earned, one by one, and return the rewards.
 
     Failures are left out, never zero. A pair that was drawn twice earns twice.
     """
-    kept = [k for k, pair in enumerate(asked.pairs) if answered[pair].reward is not None]
-    arms = [asked.pairs[k][0] for k in kept]
-    rewards = [float(answered[asked.pairs[k]].reward or 0) for k in kept]
-    chances = None if asked.chances is None else [asked.chances[k] for k in kept]
-    if isinstance(policy, PerQuestion):
-        contexts = question_features(asked.questions, CONTEXT)[[asked.pairs[k][1] for k in kept]]
-        policy.update_for(contexts, arms, rewards, chances)
-    else:
-        policy.update(arms, rewards, chances)
-    return rewards
+    earned: list[float] = []
+    for selection in asked.selections:
+        kept = [k for k, pair in enumerate(selection.pairs) if answered[pair].reward is not None]
+        arms = [selection.pairs[k][0] for k in kept]
+        rewards = [float(answered[selection.pairs[k]].reward or 0) for k in kept]
+        chances = None if selection.chances is None else [selection.chances[k] for k in kept]
+        if isinstance(policy, PerQuestion):
+            contexts = question_features(asked.questions, CONTEXT)
+            places = [selection.pairs[k][1] for k in kept]
+            policy.update_for(contexts[places], arms, rewards, chances)
+        else:
+            policy.update(arms, rewards, chances)
+        earned += rewards
+    return earned
 
 
 def events(

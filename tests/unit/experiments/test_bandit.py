@@ -22,7 +22,7 @@ from rlpersona.experiments.bandit import search
 from rlpersona.experiments.evaluation import evaluate
 from rlpersona.experiments.inputs import load_inputs, make_policy
 from rlpersona.experiments.origin import record_origin
-from rlpersona.experiments.rounds import Draw, learn, questions_of_block
+from rlpersona.experiments.rounds import Draw, Selection, draw, learn, questions_of_block, restored
 from rlpersona.experiments.validation import validate
 from rlpersona.models import load_model
 from rlpersona.presets import preset
@@ -137,7 +137,7 @@ def test_blocks_of_an_epoch_share_no_question(n: int, size: int, seed: int) -> N
 
 def test_failures_are_left_out_and_repeated_arms_repeat_their_rewards() -> None:
     questions = [Question("a", "a?", "1"), Question("b", "b?", "1")]
-    drawn = Draw(0, questions, [(arm, j) for arm in (3, 5, 3) for j in (0, 1)], None)
+    drawn = Draw([Selection(0, [(arm, j) for arm in (3, 5, 3) for j in (0, 1)], None)], questions)
     answered = {
         (3, 0): Score(1.0),
         (3, 1): Score(None, error="torn"),
@@ -149,6 +149,28 @@ def test_failures_are_left_out_and_repeated_arms_repeat_their_rewards() -> None:
     assert learn(policy, drawn, answered) == [1.0, 0.0, 0.5, 1.0]
     assert policy.counts.tolist() == [0, 0, 0, 2, 0, 2]
     assert policy.sums.tolist() == [0, 0, 0, 2.0, 0, 0.5]
+
+
+def test_a_planner_fills_a_round_with_several_passes_on_different_questions() -> None:
+    questions = [Question(str(k), f"q{k}", "a") for k in range(12)]
+    config = BanditConfig(arms_per_round=9, questions_per_round=2)
+    policy = make_bandit("halving", 4, budget=64, questions=2)
+    drawn = draw(policy, questions, config)
+    assert drawn is not None
+    assert [len(selection.pairs) for selection in drawn.selections] == [8, 8, 2]  # 4 + 4 + 1 arms
+    assert len(drawn.distinct) == drawn.size == 18
+    assert len({question.id for question in drawn.questions}) == 6
+    assert restored(json.loads(json.dumps(drawn.state())), questions, config) == drawn
+    learn(policy, drawn, dict.fromkeys(drawn.distinct, Score(1.0)))
+    assert policy.counts.sum() == 18
+
+
+def test_a_policy_that_learns_by_the_round_selects_once_a_round() -> None:
+    questions = [Question(str(k), f"q{k}", "a") for k in range(12)]
+    drawn = draw(make_bandit("thompson", 4), questions, BanditConfig(arms_per_round=9))
+    assert drawn is not None
+    assert len(drawn.selections) == 1
+    assert drawn.size == 4 * 8
 
 
 def test_choices_and_open_questions_can_be_mixed(model: Model) -> None:
@@ -234,7 +256,7 @@ def test_late_updates_carry_the_chances_of_their_draw(tmp_path: Path, model: Mod
     state = json.loads(memory.saved[-1])
     policy = make_policy(config, inputs.personas)
     policy.load_state_dict(state["policy"])
-    (first, *_) = state["flights"]
+    ((first, *_), *_) = state["flights"]
     arms = [arm for arm, _ in first["pairs"]]
     present = policy.chances(arms)
     assert present is not None
