@@ -67,8 +67,10 @@ def load_inputs(config: BanditConfig) -> Inputs:
         questions, min(config.validation.questions, len(questions) // 2), config.seed
     )
     seen = {question.text for question in search}
-    transfer = {}
+    transfer: dict[str, list[Question]] = {}
     for source in config.transfer:
+        if source.label in {*transfer, searched_label(config)}:
+            raise ConfigError(f"transfer={source.label} is measured anyway.", "Give other benchmarks.")
         others = [q for q in questions_of(source, config.seed) if q.text not in seen]
         if not others:
             raise DataError(
@@ -91,6 +93,11 @@ def sources(config: BanditConfig) -> list[SourceConfig]:
         question_limit=config.question_limit,
     )
     return [main, *config.also]
+
+
+def searched_label(config: BanditConfig) -> str:
+    """What is searched on, in tables."""
+    return " + ".join(source.label for source in sources(config))
 
 
 def questions_of(source: SourceConfig, seed: int) -> list[Question]:

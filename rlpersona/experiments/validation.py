@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from rlpersona.bandits import Bandit
-from rlpersona.config import BanditConfig, SourceConfig
+from rlpersona.config import BanditConfig
 from rlpersona.errors import ConfigError
 from rlpersona.experiments.analysis import analyse, transferred
 from rlpersona.experiments.convergence import convergence
 from rlpersona.experiments.evaluation import evaluate
+from rlpersona.experiments.inputs import Inputs, searched_label
 from rlpersona.experiments.learned import learned_table, selection_noise
 from rlpersona.experiments.planning import plan_for
 from rlpersona.personas.controls import empty_persona, nonsense_personas
@@ -26,9 +27,6 @@ from rlpersona.personas.roster import NO_PERSONA
 from rlpersona.report.plan import plan_lines
 from rlpersona.store import PERSONAS, SUMMARY, VALIDATION, Run
 from rlpersona.types import Model, Persona, Question
-
-if TYPE_CHECKING:
-    from rlpersona.experiments.inputs import Inputs
 
 Roles = list[tuple[str, Persona]]
 
@@ -43,7 +41,7 @@ def validate(
     level = config.validation.level
     ranked = policy.ranking(config.validation.winners) if config.search else ()
     roles = roles_of(config, inputs.personas, [inputs.personas[arm] for arm in ranked])
-    main = SourceConfig(benchmark=config.benchmark, domains=config.domains).label
+    main = searched_label(config)
     fresh = measure(config, model, roles, main, inputs.fresh)
     others = {
         label: measure(config, model, roles, label, questions)
@@ -55,7 +53,7 @@ def validate(
         "run": run.name,
         "experiment": config.experiment,
         "model": config.model.name,
-        "benchmark": config.benchmark,
+        "benchmark": main,
         "algorithm": config.algorithm,
         "personas": len(inputs.personas),
         "questions_train": len(inputs.search),

@@ -90,7 +90,7 @@ def plan_lines(plan: Plan, short: bool = False) -> list[str]:
     return [
         title,
         f"Assumed: true accuracies spread by {words.points(plan.spread)[1:]} around "
-        f"{words.percent(plan.p)} (set spread=, p= if you know), and the mean persona is "
+        f"{words.percent(plan.p)} (--spread, --p if you know), and the mean persona is "
         "no better than none.",
         f"  {words.points(plan.gain_best):>9}  the truly best persona",
         f"  {words.points(plan.gain_even):>9}  the persona found by even allocation (expected, true)",

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from rlpersona.bandits import make_bandit
 from rlpersona.config import BanditConfig, ValidationConfig
-from rlpersona.errors import PersonaError, RunChangedError
+from rlpersona.errors import ConfigError, PersonaError, RunChangedError
 from rlpersona.experiments.bandit import search
 from rlpersona.experiments.evaluation import evaluate
 from rlpersona.experiments.inputs import load_inputs, make_policy
@@ -284,6 +284,12 @@ def test_what_was_learned_is_measured_on_other_benchmarks_during_the_search(
     assert rounds[4]["nano/fact"]["questions"] == 30
     assert 0 <= rounds[8]["nano/word"]["control"] <= 1
     assert [part["benchmark"] for part in summary["transfer"]] == ["nano/fact", "nano/word"]
+
+
+@pytest.mark.parametrize("transfer", [("nano/math",), ("nano/fact", "nano/fact")])
+def test_nothing_is_measured_twice_under_one_name(transfer: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigError, match="measured anyway"):
+        load_inputs(BanditConfig(domains=("math",), transfer=transfer))  # type: ignore[arg-type]
 
 
 def test_several_benchmarks_are_searched_together(tmp_path: Path, model: Model) -> None:
