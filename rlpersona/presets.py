@@ -68,7 +68,7 @@ def truth() -> BanditConfig:
 def tenthousand() -> BanditConfig:
     """Ten thousand notable people on the nano world's sums, 200,000 evaluations.
 
-    Nano knows a dozen of them: the scientists among these are planted best. Expected: they are found.
+    Nano knows eleven of them, of whom the five scientists are planted best. Expected: they are found.
     Two minutes on two cores, free.
     """
     return BanditConfig(
