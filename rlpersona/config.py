@@ -2,11 +2,35 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    field_validator,
+    model_validator,
+)
 
 RUN_NAME = r"^[A-Za-z0-9._-]{1,64}$"
+
+
+def listed(value: Any) -> Any:
+    """`"a, b"` as `("a", "b")`: a list may be written as one word on the command line."""
+    return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
+
+
+def names_the_persona(prefix: str) -> str:
+    """The prefix, in which the persona's name must have a place."""
+    if "{name}" not in prefix:
+        raise ValueError("must contain {name}")
+    return prefix
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(listed)]
+Prefix = Annotated[str, AfterValidator(names_the_persona)]
 
 
 class Config(BaseModel):
@@ -38,6 +62,26 @@ class ModelConfig(Config):
     max_restarts: int = Field(3, ge=0, description="dead replicas replaced before the run stops")
 
 
+class RunConfig(Config):
+    """What every experiment has: the name of its run folder, a seed, a language model."""
+
+    name: str = Field("run", pattern=RUN_NAME, description="name of the run, and of its folder")
+    seed: int = Field(0, ge=0, lt=2**31)
+    model: ModelConfig = ModelConfig()
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _model_by_name(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
+
+    @field_validator("name")
+    @classmethod
+    def _not_only_dots(cls, value: str) -> str:
+        if not value.strip("."):
+            raise ValueError("a run's name cannot be made of dots alone")
+        return value
+
+
 class ValidationConfig(Config):
     """How the winners are measured again, on questions that the search never saw."""
 
@@ -60,7 +104,7 @@ class SourceConfig(Config):
 
     benchmark: str = Field(description="where questions come from: nano, gsm8k, hellaswag, ...")
     data: str | None = Field(None, description="a local file, or path[:config]:split through datasets")
-    domains: tuple[str, ...] = Field((), description="parts of the benchmark; empty: all")
+    domains: Names = Field((), description="parts of the benchmark; empty: all")
     question_limit: int | None = Field(None, ge=4, description="use at most so many questions")
 
     @model_validator(mode="before")
@@ -82,25 +126,24 @@ class SourceConfig(Config):
         return "/".join([self.benchmark, *(["+".join(self.domains)] if self.domains else [])])
 
 
-class BanditConfig(Config):
+Sources = Annotated[tuple[SourceConfig, ...], BeforeValidator(listed)]
+
+
+class BanditConfig(RunConfig):
     """A search for the persona that answers best: personas x questions -> rewards -> policy."""
 
     experiment: Literal["bandit"] = "bandit"
     name: str = Field("bandit", pattern=RUN_NAME, description="name of the run, and of its folder")
-    seed: int = Field(0, ge=0, lt=2**31)
-
-    model: ModelConfig = ModelConfig()
 
     benchmark: str = Field(
-        "nano", description="where questions come from: nano, gsm8k, hellaswag, truthfulqa"
+        "nano",
+        description="where questions come from: nano, mmlu, gsm8k, arc, hellaswag, truthfulqa, ...",
     )
     data: str | None = Field(None, description="a local file, or path[:config]:split through datasets")
-    domains: tuple[str, ...] = Field((), description="parts of the benchmark; empty: all")
+    domains: Names = Field((), description="parts of the benchmark; empty: all")
     question_limit: int | None = Field(None, ge=4, description="use at most so many questions")
-    also: tuple[SourceConfig, ...] = Field((), description="further benchmarks to search on")
-    transfer: tuple[SourceConfig, ...] = Field(
-        (), description="other benchmarks, on which what was learned is measured"
-    )
+    also: Sources = Field((), description="further benchmarks to search on")
+    transfer: Sources = Field((), description="other benchmarks, on which what was learned is measured")
     transfer_every: int = Field(
         0, ge=0, description="rounds between two measurements on them; 0: at the end alone"
     )
@@ -120,7 +163,9 @@ class BanditConfig(Config):
     max_tokens: int = Field(256, ge=1, description="longest answer to a question without choices")
 
     personas: str = Field(
-        "nano", description="nano, or a CSV with columns name, field, era, birth_year, fame"
+        "nano",
+        description="nano, notable (10,000 people), or a CSV with a column name and any of field, era, "
+        "birth_year, fame, description, system",
     )
     persona_limit: int | None = Field(None, ge=1, description="a seeded sample of so many personas")
     persona_sample: Literal["random", "strata", "famous", "pairs"] = Field(
@@ -128,20 +173,22 @@ class BanditConfig(Config):
         description="how the sample is drawn: strata: equally from each field and era; famous: the best "
         "known; pairs: of two eras, matched in fame and field",
     )
-    persona_groups: tuple[str, ...] = Field(
+    persona_groups: Names = Field(
         (), description="keep personas of these groups (nano) or fields only; empty: all"
     )
-    features: tuple[Literal["field", "era", "birth_year", "fame", "embedding"], ...] = Field(
+    features: Annotated[
+        tuple[Literal["field", "era", "birth_year", "fame", "embedding"], ...], BeforeValidator(listed)
+    ] = Field(
         ("field", "era", "birth_year", "fame"),
         description="what contextual algorithms know of a persona; embedding: of its description",
     )
     bystanders: int = Field(0, ge=0, description="unknown names added to the nano roster")
-    prefix: str = Field("You are {name}.", description="system prompt; {name} is the persona's name")
+    prefix: Prefix = Field("You are {name}.", description="system prompt; {name} is the persona's name")
     duplicates: Literal["refuse", "drop"] = Field(
         "refuse", description="what to do with a repeated name"
     )
 
-    algorithm: str = Field("reinforce", description="reinforce, thompson, halving")
+    algorithm: str = Field("reinforce", description="reinforce, thompson, halving, hierarchical, ...")
     params: dict[str, Any] = Field({}, description="parameters of the algorithm, such as params.lr=0.1")
     search: bool = Field(True, description="false: measure the baselines on fresh questions and stop")
     rounds: int = Field(60, ge=1, description="rounds of the search")
@@ -156,36 +203,66 @@ class BanditConfig(Config):
 
     validation: ValidationConfig = ValidationConfig()
 
-    @field_validator("model", mode="before")
-    @classmethod
-    def _model_by_name(cls, value: Any) -> Any:
-        return {"name": value} if isinstance(value, str) else value
-
-    @field_validator("also", "transfer", mode="before")
-    @classmethod
-    def _sources(cls, value: Any) -> Any:
-        return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
-
-    @field_validator("domains", "persona_groups", "features", mode="before")
-    @classmethod
-    def _one_or_more(cls, value: Any) -> Any:
-        return tuple(part.strip() for part in value.split(",")) if isinstance(value, str) else value
-
-    @field_validator("name")
-    @classmethod
-    def _not_only_dots(cls, value: str) -> str:
-        if not value.strip("."):
-            raise ValueError("a run's name cannot be made of dots alone")
-        return value
-
-    @field_validator("prefix")
-    @classmethod
-    def _names_the_persona(cls, value: str) -> str:
-        if "{name}" not in value:
-            raise ValueError("must contain {name}")
-        return value
-
     @property
     def budget(self) -> int:
         """Question evaluations that the search spends at most."""
         return self.rounds * self.arms_per_round * self.questions_per_round
+
+
+class TemporalConfig(RunConfig):
+    """Do people of an era answer questions of their own time better? Era x content, all with all."""
+
+    experiment: Literal["temporal"] = "temporal"
+    name: str = Field("temporal", pattern=RUN_NAME, description="name of the run, and of its folder")
+
+    benchmark: str = Field("hellaswag", description="where questions come from: hellaswag, nano, ...")
+    data: str | None = Field(None, description="a local file, or path[:config]:split through datasets")
+    domains: Names = Field((), description="parts of the benchmark; empty: all")
+    question_limit: int | None = Field(None, ge=4, description="use at most so many questions")
+    mode: Literal["likelihood", "letters", "generate"] = Field(
+        "likelihood", description="as of a bandit: likelihood of the choices, letters, or written"
+    )
+    normalise: Literal["none", "tokens", "characters"] = Field(
+        "none", description="divide a choice's log-likelihood by its length"
+    )
+    max_tokens: int = Field(256, ge=1, description="longest written answer")
+    abstain: bool = Field(False, description="add the choice 'I do not know.' to every question")
+
+    labels: Names = Field(
+        ("model",),
+        min_length=1,
+        description="who says what is modern: files of labels, one a rater; model: rates each question "
+        "twice, asked in two ways; category, domain: what the benchmark says of itself",
+    )
+    modern: str = Field("modern", description="the label of questions that take modern knowledge")
+    timeless: str = Field("timeless", description="the label of those that any age could answer")
+    boundary: int = Field(1900, description="year at which the model, as rater, divides the two")
+
+    personas: str = Field("notable", description="notable, or a CSV with columns name, era, fame, ...")
+    persona_limit: int | None = Field(200, ge=4, description="a seeded sample of so many personas")
+    persona_sample: Literal["random", "strata", "famous", "pairs"] = Field(
+        "pairs", description="how the sample is drawn; pairs: of two eras, matched in fame and field"
+    )
+    persona_groups: Names = Field((), description="keep personas of these fields; empty: all")
+    prefix: Prefix = Field("You are {name}.", description="system prompt; {name} is the persona's name")
+    duplicates: Literal["refuse", "drop"] = Field(
+        "refuse", description="what to do with a repeated name"
+    )
+    modern_eras: Names = Field(
+        ("Modern", "Contemporary"), min_length=1, description="eras whose people count as modern"
+    )
+    earlier_eras: Names = Field((), description="eras to set against them; empty: all others")
+    caliper: float = Field(
+        0.5, gt=0, description="largest difference in fame within a matched pair, in standard deviations"
+    )
+
+    chunk: int = Field(10, ge=1, description="personas between two checkpoints")
+    level: float = Field(0.95, gt=0.5, lt=1, description="confidence level of every interval")
+
+    @model_validator(mode="after")
+    def _two_sides(self) -> TemporalConfig:
+        if self.modern.lower() == self.timeless.lower():
+            raise ValueError(f"'{self.modern}' cannot be the label of both kinds of questions")
+        if set(self.modern_eras) & set(self.earlier_eras):
+            raise ValueError("an era cannot be modern and earlier at once")
+        return self

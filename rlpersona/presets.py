@@ -5,10 +5,13 @@ A preset is a starting point: `rlpersona bandit quickstart seed=3 model=Qwen/Qwe
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import TypeVar
 
-from rlpersona.config import BanditConfig, ValidationConfig
+from rlpersona.config import BanditConfig, ModelConfig, SourceConfig, TemporalConfig, ValidationConfig
 from rlpersona.errors import ConfigError, did_you_mean
+
+ConfigT = TypeVar("ConfigT")
 
 
 def quickstart() -> BanditConfig:
@@ -45,15 +48,99 @@ def hellaswag() -> BanditConfig:
     )
 
 
+def truth() -> BanditConfig:
+    """Truth-tellers against liars: does REINFORCE learn to ask the honest, and how fast?
+
+    On nano, scholars against liars on questions of fact, with sums as the other benchmark. Expected: all
+    of the policy with the scholars. Under a minute, free. With real questions:
+    `rlpersona bandit truth benchmark=truthfulqa data=mc_task.json.gz domains=[] model=...`.
+    """
+    return BanditConfig(
+        name="truth",
+        domains=("fact",),
+        persona_groups=("scholar", "liar"),
+        transfer=(SourceConfig(benchmark="nano", domains=("math",)),),
+        transfer_every=10,
+        params={"lr": 0.15},
+    )
+
+
+def tenthousand() -> BanditConfig:
+    """Ten thousand notable people on the nano world's sums, 200,000 evaluations.
+
+    Nano knows eleven of them, of whom the five scientists are planted best. Expected: they are found.
+    Two minutes on two cores, free.
+    """
+    return BanditConfig(
+        name="tenthousand",
+        personas="notable",
+        persona_limit=10_000,
+        domains=("math",),
+        reward="probability",
+        algorithm="halving",
+        rounds=100,
+        arms_per_round=2000,
+        questions_per_round=1,
+        in_flight=8,
+        model=ModelConfig(replicas=2),
+    )
+
+
+def names() -> BanditConfig:
+    """Does "You are NAME." change accuracy at all? Ten thousand notable people on MMLU.
+
+    For a GPU: `rlpersona bandit names model=Qwen/Qwen2.5-7B-Instruct model.engine=vllm
+    model.gpus_per_replica=1`. Not measured here: no such machine was at hand.
+    """
+    return BanditConfig(
+        name="names",
+        benchmark="mmlu",
+        mode="letters",
+        personas="notable",
+        persona_limit=10_000,
+        transfer=(SourceConfig(benchmark="arc"), SourceConfig(benchmark="hellaswag")),
+        transfer_every=25,
+        transfer_questions=400,
+        algorithm="hierarchical",
+        rounds=200,
+        arms_per_round=500,
+        questions_per_round=10,
+        in_flight=2,
+        validation=ValidationConfig(questions=2000, winners=10, random=20),
+    )
+
+
 BANDIT: dict[str, Callable[[], BanditConfig]] = {
     "quickstart": quickstart,
     "facts": facts,
     "hellaswag": hellaswag,
+    "truth": truth,
+    "tenthousand": tenthousand,
+    "names": names,
 }
 
 
-def preset(name: str, known: dict[str, Callable[[], BanditConfig]] = BANDIT) -> BanditConfig:
-    """The named preset; an unknown name is a ConfigError that suggests the nearest."""
+def eras() -> TemporalConfig:
+    """Do people of the past know less of modern things? Era x content on HellaSwag, fame held constant.
+
+    `rlpersona bandit validate eras data=labelled.csv labels=[first.csv,second.csv] model=...`, with one
+    file of labels per rater; without files the model rates the questions itself. Expected on nano:
+    nothing, as it knows neither the people nor the world. 200 people on 100 questions take ten minutes
+    on two cores.
+    """
+    return TemporalConfig(name="eras", normalise="characters")
+
+
+TEMPORAL: dict[str, Callable[[], TemporalConfig]] = {"eras": eras}
+
+
+def preset(name: str) -> BanditConfig:
+    """The named bandit preset; an unknown name is a ConfigError that suggests the nearest."""
+    return chosen(name, BANDIT)
+
+
+def chosen(name: str, known: Mapping[str, Callable[[], ConfigT]]) -> ConfigT:
+    """The preset of that name among `known`."""
     if name not in known:
         raise ConfigError(f"There is no preset '{name}'.", did_you_mean(name, known))
     return known[name]()

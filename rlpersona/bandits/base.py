@@ -37,6 +37,9 @@ class Bandit(ABC):
     name: ClassVar[str]
     contextual: ClassVar[bool] = False
     """Whether it is built with `features=`, an array (arms, d) of what is known about the arms."""
+    plans: ClassVar[bool] = False
+    """Whether selections in a row, without updates between them, are worth asking for: other arms, or
+    the same ones on other questions (another `block`)."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -189,13 +192,14 @@ class Bandit(ABC):
         return pulled.astype(np.int64), earned.astype(np.float64)
 
     def _checked_chances(self, chances: npt.ArrayLike, evaluations: int) -> Floats:
-        drawn = np.asarray(chances, np.float64)
-        if drawn.shape != (evaluations,) or not np.all((drawn > 0) & (drawn <= 1)):
+        drawn = np.asarray(chances)
+        good = drawn.shape == (evaluations,) and (not evaluations or drawn.dtype.kind in "iuf")
+        if not good or not np.all((drawn > 0) & (drawn <= 1)):
             raise DataError(
                 f"chances of shape {drawn.shape} for {evaluations} evaluations, or outside (0, 1]",
                 "Give what chances(arms) returned at the selection, one entry per evaluation.",
             )
-        return drawn
+        return drawn.astype(np.float64)
 
 
 def ratio(sums: Floats, counts: Ints) -> Floats:

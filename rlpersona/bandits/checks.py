@@ -16,15 +16,26 @@ def whole(what: str, value: int, low: int) -> int:
     return int(value)
 
 
-def real(what: str, value: float, low: float, above: bool = False, below: float = math.inf) -> float:
-    """`value` as a finite float in [low, below), `low` left out if `above`; ConfigError otherwise."""
+def real(
+    what: str,
+    value: float,
+    low: float,
+    above: bool = False,
+    below: float = math.inf,
+    high: float = math.inf,
+) -> float:
+    """`value` as a finite float of at least `low` (more, if `above`), at most `high`, less than `below`.
+
+    ConfigError otherwise.
+    """
     good = isinstance(value, int | float | np.number) and not isinstance(value, bool)
-    if not good or not (low < value if above else low <= value) or not value < below:
+    if not good or not (low < value if above else low <= value) or not (value < below and value <= high):
         limit = f"{'above' if above else 'of at least'} {low:g}"
-        raise ConfigError(
-            f"{what}={value!r}: not a number in its range",
-            f"Give {what} {limit}" + (f" and below {below:g}." if below < math.inf else "."),
-        )
+        if below < math.inf:
+            limit += f" and below {below:g}"
+        elif high < math.inf:
+            limit += f" and at most {high:g}"
+        raise ConfigError(f"{what}={value!r}: not a number in its range", f"Give {what} {limit}.")
     return float(value)
 
 

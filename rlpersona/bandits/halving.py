@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 
@@ -36,6 +36,7 @@ class SequentialHalving(Bandit):
     """
 
     name = "halving"
+    plans: ClassVar[bool] = True
 
     def __init__(
         self, arms: int, seed: int = 0, *, budget: int, questions: int = 1, mode: str = "cumulative"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 import numpy as np
 
 from rlpersona.bandits.base import Bandit, Floats, Ints, order
-from rlpersona.bandits.checks import real, whole
-
-CELLS = 1 << 20
-"""Posterior draws held at once: 8 MB, however many arms there are."""
+from rlpersona.bandits.best import chance_best
+from rlpersona.bandits.checks import real
+from rlpersona.bandits.means import top
 
 
 class ThompsonSampling(Bandit):
@@ -31,12 +33,11 @@ class ThompsonSampling(Bandit):
         *,
         prior_successes: float = 1.0,
         prior_failures: float = 1.0,
-        draws: int = 1000,
     ) -> None:
         super().__init__(arms, seed)
         self.prior_successes = real("prior_successes", prior_successes, low=0, above=True)
         self.prior_failures = real("prior_failures", prior_failures, low=0, above=True)
-        self.draws = whole("draws", draws, low=1)
+        self._chances: Floats | None = None
 
     def posterior(self) -> tuple[Floats, Floats]:
         """The two Beta parameters of each arm, each of shape (arms,)."""
@@ -46,23 +47,19 @@ class ThompsonSampling(Bandit):
         return successes, failures
 
     def probabilities(self) -> Floats:
-        """P(the arm is the best one), the frequency among `draws` draws of all posteriors.
-
-        The standard error is at most sqrt(1 / (4 draws)): 1.6 points at 1,000. The draws come from a
-        generator of their own, seeded alike on every call.
-        """
-        successes, failures = self.posterior()
-        rng = np.random.default_rng([self.seed, 1])
-        best = np.zeros(self.arms, np.int64)
-        rows = max(1, CELLS // self.arms)
-        for start in range(0, self.draws, rows):
-            means = rng.beta(successes, failures, size=(min(rows, self.draws - start), self.arms))
-            best += np.bincount(means.argmax(axis=1), minlength=self.arms)
-        return np.asarray(best / self.draws)
+        """P(the arm is the best one) under the posterior, to 0.002; kept until the next update."""
+        if self._chances is None:
+            self._chances = chance_best(*self.posterior())
+        return self._chances.copy()
 
     def _select(self, k: int) -> Ints:
-        draw = self.rng.beta(*self.posterior())
-        return order(draw)[:k]
+        return top(self.rng.beta(*self.posterior()), k, self.rng)
+
+    def _learn(self, arms: Ints, rewards: Floats, chances: Floats | None) -> None:
+        self._chances = None
+
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        self._chances = None
 
     def _ranking(self) -> Ints:
         """By posterior mean, which tells arms apart whose chance to be best rounds to zero."""

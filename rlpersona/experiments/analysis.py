@@ -1,7 +1,11 @@
-"""From answers to fresh questions to claims: accuracies, paired gains, corrected p-values, a verdict.
+"""From answers to fresh questions to claims: accuracies, paired gains, corrected p-values, equivalence.
 
-Gains are paired by question, and the question is the unit. The winners are the primary claims: their
-p-values are corrected together (Holm). Whatever cannot be measured is None, never a number.
+Gains are paired by question. The winners are the primary claims: their p-values are corrected together
+(Holm). Whatever cannot be measured is None, never a number.
+
+A gain over a *set* of personas (random ones, invented names) is meant for others of their kind, too:
+its interval takes personas and questions as random (`stats.crossed_mean`). With a single persona, or
+where the table has no spread, it holds for those personas only; `personas` says how many there were.
 """
 
 from __future__ import annotations
@@ -14,52 +18,103 @@ import numpy as np
 import pandas as pd
 
 from rlpersona.errors import DataError
-from rlpersona.personas.roster import NO_PERSONA
-from rlpersona.stats import PairedDifference, holm, paired_difference, set_difference, t_interval, wilson
+from rlpersona.experiments.verdict import verdict
+from rlpersona.stats import (
+    PairedDifference,
+    crossed_mean,
+    holm,
+    paired_difference,
+    set_difference,
+    t_interval,
+    tost,
+    wilson,
+)
 from rlpersona.types import Persona
 
 Record = dict[str, Any]
+Scores = pd.Series  # of floats, by question
 
 
 def analyse(
-    table: pd.DataFrame, learned: pd.DataFrame, personas: Sequence[Persona], level: float
+    table: pd.DataFrame,
+    learned: pd.DataFrame,
+    personas: Sequence[Persona],
+    level: float,
+    margin: float = 0.03,
 ) -> Record:
     """What `summary.json` says of the fresh measurement.
 
     `table` is long (persona, role, question, reward, nan where unscored), `learned` has each persona's
-    training reward. `level` is the confidence level of the intervals, and 1 - level that of the test.
+    training reward. `level` is the confidence level of the intervals, and 1 - level that of the tests.
+
+    `equivalent` claims that *every* winner lies within `margin` of no persona. Each must be shown to by
+    itself, an intersection-union test, whose level needs no correction for their number (Berger 1982).
     """
-    answers = {role: wide(table, role) for role in ("winner", "control", "random")}
-    control = answers["control"][NO_PERSONA.name]
+    control = control_of(table)
+    random, nonsense = wide(table, "random"), wide(table, "nonsense")
     by_name = {persona.name: persona for persona in personas}
     training = dict(zip(learned["name"], learned["reward"], strict=True))
 
-    winners: list[Record] = []
-    for name in answers["winner"].columns:
+    winners = []
+    for name, scores in wide(table, "winner").items():
         winner: Record = {
             "persona": name,
-            "group": by_name[name].group,
-            "field": by_name[name].field,
-            "accuracy": share(answers["winner"][name], level),
+            "group": by_name[str(name)].group,
+            "field": by_name[str(name)].field,
+            "accuracy": share(scores, level),
             "training_reward": None if np.isnan(training[name]) else float(training[name]),
+            **described(gain(scores, control, level)),
+            "equivalence": equivalence(scores, control, margin, level),
+            "over_random": gain_over(scores, random.drop(columns=str(name), errors="ignore"), level),
+            "over_nonsense": gain_over(scores, nonsense, level),
         }
-        winners.append(winner | described(gain(answers["winner"][name], control, level)))
-    measured = [winner for winner in winners if winner["p"] is not None]
-    corrected = holm([winner["p"] for winner in measured])
-    for winner, p_holm in zip(measured, corrected, strict=True):
-        winner["p_holm"] = float(p_holm)
+        winners.append(winner)
+    correct(winners)
+    correct([winner["over_nonsense"] for winner in winners])
 
-    random_gain = gain(answers["random"], control, level)
-    better = [w for w in measured if w["p_holm"] < 1 - level and w["gain"]["estimate"] > 0]
-    return {
-        "unscored_share": float(table["reward"].isna().mean()),
+    found = {
+        "unscored_share": float(table["reward"].isna().mean()) if len(table) else 0.0,
         "control": share(control, level),
-        "random": mean_of(answers["random"], level),
-        "random_gain": random_gain and {**asdict(random_gain.difference), "p": random_gain.p_value},
+        "random": mean_of(random, level),
+        "random_gain": gain_of_set(random, control, level),
+        "baselines": baselines(table, control, level),
+        "nonsense": mean_of(nonsense, level),
+        "nonsense_gain": gain_of_set(nonsense, control, level),
         "winners": winners,
-        "significant": bool(better),
-        "verdict": verdict(measured, better),
+        "margin": margin,
+        "equivalent": bool(winners) and all((w["equivalence"] or {}).get("equivalent") for w in winners),
+        "significant": bool(better(winners, 1 - level)),
     }
+    return {**found, "verdict": verdict(found, better(winners, 1 - level))}
+
+
+def transferred(table: pd.DataFrame, level: float) -> Record:
+    """The same winners on another benchmark; p-values are corrected within the benchmark."""
+    control, random = control_of(table), wide(table, "random")
+    winners = [
+        {"persona": name, "accuracy": share(scores, level), **described(gain(scores, control, level))}
+        for name, scores in wide(table, "winner").items()
+    ]
+    correct(winners)
+    kept = ("persona", "accuracy", "gain", "p", "p_holm")
+    return {
+        "questions": int(table["question"].nunique()),
+        "control": share(control, level),
+        "random": mean_of(random, level),
+        "random_gain": gain_of_set(random, control, level),
+        "winners": [{key: winner[key] for key in kept} for winner in winners],
+    }
+
+
+def baselines(table: pd.DataFrame, control: Scores, level: float) -> list[Record]:
+    """The prefixes that name nobody, one record each."""
+    records = []
+    for role in ("empty", "nonsense"):
+        for name, scores in wide(table, role).items():
+            record = {"persona": name, "role": role, "accuracy": share(scores, level)}
+            records.append(record | described(gain(scores, control, level)))
+            del records[-1]["p_holm"]
+    return records
 
 
 def wide(table: pd.DataFrame, role: str) -> pd.DataFrame:
@@ -69,19 +124,68 @@ def wide(table: pd.DataFrame, role: str) -> pd.DataFrame:
     return part.pivot(index="question", columns="persona", values="reward")[columns]
 
 
-def gain(
-    scores: pd.Series[float] | pd.DataFrame, control: pd.Series[float], level: float
-) -> PairedDifference | None:
-    """Difference to the control, of a persona or of the mean of several; None below two questions."""
+def control_of(table: pd.DataFrame) -> Scores:
+    """Rewards without persona, by question; all nan where no baseline was measured."""
+    found = wide(table, "control")
+    questions = pd.Index(table["question"].unique(), name="question").sort_values()
+    return found.iloc[:, 0] if found.size else pd.Series(np.nan, index=questions)
+
+
+def gain(scores: Scores, control: Scores, level: float) -> PairedDifference | None:
+    """A persona's difference to the control; None below two questions that both answered."""
     try:
-        if isinstance(scores, pd.Series):
-            return paired_difference(scores.to_numpy(), control.to_numpy(), level)
-        return set_difference(scores.to_numpy().T, control.to_numpy(), level)
+        return paired_difference(scores.to_numpy(), control.reindex(scores.index).to_numpy(), level)
     except DataError:
         return None
 
 
-def share(scores: pd.Series[float], level: float) -> Record | None:
+def gain_of_set(scores: pd.DataFrame, control: Scores, level: float) -> Record | None:
+    """Mean gain of several personas over the control, for personas of their kind."""
+    return mean_difference(scores.sub(control, axis="index"), level)
+
+
+def gain_over(scores: Scores, others: pd.DataFrame, level: float) -> Record | None:
+    """A persona's gain over the mean of personas of a kind; None where there are none."""
+    return mean_difference(-others.sub(scores, axis="index"), level)
+
+
+def mean_difference(differences: pd.DataFrame, level: float) -> Record | None:
+    """Mean of a table (question, persona) as plain data: interval, p-value, number of personas."""
+    table = differences.dropna(axis="index", how="all").dropna(axis="columns", how="all").to_numpy().T
+    if table.size == 0:
+        return None
+    try:
+        found = crossed_mean(table, level)
+    except DataError:  # a single persona, or too many answers missing
+        found = None
+    if found is not None and found.low < found.high:
+        ends = {"estimate": found.estimate, "low": found.low, "high": found.high}
+        p_value, n = found.p_value, found.questions
+    else:
+        try:
+            paired = set_difference(table, np.zeros(table.shape[1]), level)
+        except DataError:
+            return None
+        ends, p_value, n = asdict(paired.difference), paired.p_value, paired.difference.n
+    return {**ends, "n": n, "level": level, "p": p_value, "personas": len(table)}
+
+
+def equivalence(scores: Scores, control: Scores, margin: float, level: float) -> Record | None:
+    """Two one-sided tests against the margin at 1 - level; None below two common questions."""
+    try:
+        found = tost(scores.to_numpy(), control.reindex(scores.index).to_numpy(), margin, 1 - level)
+    except DataError:
+        return None
+    return {
+        "margin": margin,
+        "p": found.p_value,
+        "equivalent": bool(found.equivalent),
+        "low": found.difference.low,
+        "high": found.difference.high,
+    }
+
+
+def share(scores: Scores, level: float) -> Record | None:
     """Wilson's interval of the share of right answers; Student's where tied choices made fractions."""
     kept = scores.dropna().to_numpy()
     if len(kept) and np.isin(kept, (0, 1)).all():
@@ -93,12 +197,12 @@ def share(scores: pd.Series[float], level: float) -> Record | None:
 
 
 def mean_of(scores: pd.DataFrame, level: float) -> Record | None:
-    """Student's interval of the personas' mean accuracy; the question is the unit."""
+    """Student's interval of these personas' mean accuracy; the question is the unit."""
     return share(scores.mean(axis="columns"), level) if scores.size else None
 
 
 def described(difference: PairedDifference | None) -> Record:
-    """A winner's paired difference as plain data."""
+    """A paired difference as plain data."""
     if difference is None:
         return {"gain": None, "p": None, "p_holm": None, "wins": 0, "losses": 0, "ties": 0}
     return {
@@ -111,26 +215,14 @@ def described(difference: PairedDifference | None) -> Record:
     }
 
 
-def verdict(measured: Sequence[Record], better: Sequence[Record]) -> str:
-    """The result in a sentence."""
-    if not measured:
-        return "Nothing could be measured: too few fresh questions were scored."
-    if better:
-        best = min(better, key=lambda winner: (winner["p_holm"], -winner["gain"]["estimate"]))
-        return (
-            f"{best['persona']} answers better than no persona: {points(best['gain'])} on "
-            f"{best['gain']['n']} fresh questions."
-        )
-    most = max((winner["gain"] for winner in measured), key=lambda gain: gain["estimate"])
-    ceiling = 100 * max(winner["gain"]["high"] for winner in measured)
-    return (
-        f"No persona is shown to be better than no persona: the best of {len(measured)} winners gains "
-        f"{points(most)} on {most['n']} fresh questions, and none of them gains more than {ceiling:.1f} "
-        "points at that level of confidence."
-    )
+def correct(claims: Sequence[Record | None]) -> None:
+    """Set `p_holm` of all claims that have a `p`, corrected together."""
+    tested = [claim for claim in claims if claim is not None and claim["p"] is not None]
+    for claim, p_holm in zip(tested, holm([claim["p"] for claim in tested]), strict=True):
+        claim["p_holm"] = float(p_holm)
 
 
-def points(interval: Record) -> str:
-    """`+12.5 points [+8.1, +16.9]`."""
-    low, high = 100 * interval["low"], 100 * interval["high"]
-    return f"{100 * interval['estimate']:+.1f} points [{low:+.1f}, {high:+.1f}]"
+def better(winners: Sequence[Record], alpha: float) -> list[Record]:
+    """The winners that are shown to gain on no persona."""
+    measured = [winner for winner in winners if winner["p_holm"] is not None]
+    return [w for w in measured if w["p_holm"] < alpha and w["gain"]["estimate"] > 0]

@@ -1,99 +1,127 @@
 """The search proposes, fresh questions decide.
 
-The policy's best personas, the no-persona control and some random personas answer the same questions,
-which no round of the search has seen.
+The policy's best personas, no persona, prefixes that name nobody and some random personas answer the
+same questions, which no round of the search has seen; then those of the other benchmarks.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import warnings
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from rlpersona.bandits import Bandit
 from rlpersona.config import BanditConfig
-from rlpersona.experiments.analysis import analyse
+from rlpersona.errors import ConfigError
+from rlpersona.experiments.analysis import analyse, transferred
+from rlpersona.experiments.convergence import convergence
 from rlpersona.experiments.evaluation import evaluate
+from rlpersona.experiments.inputs import Inputs, searched_label
+from rlpersona.experiments.learned import learned_table, selection_noise
+from rlpersona.experiments.planning import plan_for
+from rlpersona.personas.controls import empty_persona, nonsense_personas
 from rlpersona.personas.roster import NO_PERSONA
-from rlpersona.stats import null_maximum
+from rlpersona.report.plan import plan_lines
 from rlpersona.store import PERSONAS, SUMMARY, VALIDATION, Run
-from rlpersona.types import Model, Persona
+from rlpersona.types import Model, Persona, Question
 
-if TYPE_CHECKING:
-    from rlpersona.experiments.bandit import Inputs
+Roles = list[tuple[str, Persona]]
 
 
 def validate(
     config: BanditConfig, inputs: Inputs, run: Run, policy: Bandit, model: Model, seconds: float
 ) -> dict[str, Any]:
-    """Measure the winners on fresh questions and write the tables and `summary.json` (last)."""
-    winners = [inputs.personas[arm] for arm in policy.ranking(config.validation.winners)]
-    order = np.random.default_rng([config.seed, 1]).permutation(len(inputs.personas))
-    drawn = [inputs.personas[k] for k in order[: config.validation.random]]
-    roles = (
-        [("control", NO_PERSONA)]
-        + [("winner", persona) for persona in winners]
-        + [("random", persona) for persona in drawn]
-    )
-    scores = evaluate(model, [persona for _, persona in roles], inputs.fresh, config, "accuracy")
-    table = pd.DataFrame(
-        {
-            "persona": persona.name,
-            "role": role,
-            "question": question.id,
-            "reward": np.nan if score.reward is None else score.reward,
-            "error": score.error,
-        }
-        for (role, persona), row in zip(roles, scores, strict=True)
-        for question, score in zip(inputs.fresh, row, strict=True)
-    )
-    learned = learned_table(inputs.personas, policy, run.compact_events())
+    """Measure on fresh questions and write the tables and `summary.json` (last).
+
+    Without a search (`config.search`) nobody has won, and the baselines alone are measured.
+    """
+    level = config.validation.level
+    ranked = policy.ranking(config.validation.winners) if config.search else ()
+    roles = roles_of(config, inputs.personas, [inputs.personas[arm] for arm in ranked])
+    main = searched_label(config)
+    fresh = measure(config, model, roles, main, inputs.fresh)
+    others = {
+        label: measure(config, model, roles, label, questions)
+        for label, questions in inputs.transfer.items()
+    }
+    learned = learned_table(inputs.personas, policy, run.compact_events(), level)
+    rounds = run.metrics()
     summary = {
         "run": run.name,
         "experiment": config.experiment,
         "model": config.model.name,
-        "benchmark": config.benchmark,
+        "benchmark": main,
         "algorithm": config.algorithm,
         "personas": len(inputs.personas),
         "questions_train": len(inputs.search),
         "questions_fresh": len(inputs.fresh),
-        "rounds": run.metrics()[-1]["round"],
+        "rounds": rounds[-1]["round"] if rounds else 0,
         "evaluations": int(learned["evaluations"].sum()),
         "seconds": round(seconds, 1),
         "seed": config.seed,
         "reward": config.reward,
-        "null_maximum": selection_noise(config, learned),
-        **analyse(table, learned, inputs.personas, config.validation.level),
+        "null_maximum": selection_noise(config, learned, len(inputs.search)),
+        **analyse(fresh, learned, inputs.personas, level, config.validation.margin),
+        "plan": planned(config, inputs),
+        "convergence": convergence(rounds, inputs.personas),
+        "transfer": [
+            {"benchmark": label, **transferred(table, level)} for label, table in others.items()
+        ],
     }
-    run.write_table(VALIDATION, table)
+    run.write_table(VALIDATION, pd.concat([fresh, *others.values()], ignore_index=True))
     run.write_table(PERSONAS, learned)
     run.write_json(SUMMARY, summary)
     return summary
 
 
-def learned_table(personas: list[Persona], policy: Bandit, events: pd.DataFrame) -> pd.DataFrame:
-    """What the search learned, one row per persona; the reward of one never drawn is NaN."""
-    names = [persona.name for persona in personas]
-    seen = events.groupby("persona").agg(
-        pulls=("round", "nunique"), evaluations=("reward", "size"), reward=("reward", "mean")
-    )
-    learned = seen.reindex(names).reset_index(names="name").fillna({"pulls": 0, "evaluations": 0})
-    return learned.astype({"pulls": int, "evaluations": int}).assign(
-        group=pd.array([persona.group for persona in personas], dtype="string"),
-        field=pd.array([persona.field for persona in personas], dtype="string"),
-        era=pd.array([persona.era for persona in personas], dtype="string"),
-        probability=policy.probabilities(),
-    )
+def planned(config: BanditConfig, inputs: Inputs) -> list[str]:
+    """What the budget could find, in three lines; nothing without a search."""
+    sizes = len(inputs.personas), len(inputs.search), len(inputs.fresh)
+    return plan_lines(plan_for(config, *sizes), short=True) if config.search else []
 
 
-def selection_noise(config: BanditConfig, learned: pd.DataFrame) -> float | None:
-    """What the best of equal personas would gain by chance, had the budget been spent evenly.
+def roles_of(config: BanditConfig, personas: Sequence[Persona], winners: Sequence[Persona]) -> Roles:
+    """Who answers, and as what; a random persona may be a winner, too.
 
-    None for fractional rewards, whose spread is not binomial.
+    Without winners, the invented names are as long as those of the random personas.
     """
-    asked = int(learned["evaluations"].sum() / len(learned))
-    if config.reward != "accuracy" or asked < 1:
-        return None
-    overall = float((learned["reward"] * learned["evaluations"]).sum() / learned["evaluations"].sum())
-    return null_maximum(len(learned), asked, overall)
+    order = np.random.default_rng([config.seed, 1]).permutation(len(personas))
+    drawn = [personas[k] for k in order[: config.validation.random]]
+    roles: Roles = [("control", NO_PERSONA)] if config.validation.baseline else []
+    roles += [("winner", persona) for persona in winners]
+    roles += [("random", persona) for persona in drawn]
+    if "empty" in config.validation.controls:
+        roles.append(("empty", empty_persona(config.prefix)))
+    if "nonsense" in config.validation.controls:
+        roles += [("nonsense", persona) for persona in invented(config, personas, winners or drawn)]
+    return roles
+
+
+def invented(
+    config: BanditConfig, personas: Sequence[Persona], like: Sequence[Persona]
+) -> list[Persona]:
+    """One invented name for each of `like`; none, with a warning, for names too short to imitate."""
+    avoid = [persona.name for persona in personas]
+    try:
+        return nonsense_personas(like, config.prefix, config.seed, avoid)
+    except ConfigError as error:  # the search is done: what it found is not thrown away for this
+        warnings.warn(f"no nonsense control: {error}", stacklevel=2)
+        return []
+
+
+def measure(
+    config: BanditConfig, model: Model, roles: Roles, label: str, questions: Sequence[Question]
+) -> pd.DataFrame:
+    """Everybody's answers in a long table; who has two roles is asked once."""
+    people = list(dict.fromkeys(persona for _, persona in roles))
+    answers = dict(zip(people, evaluate(model, people, questions, config, "accuracy"), strict=True))
+    rows = [
+        (label, persona.name, role, question.id, score.reward, score.error)
+        for role, persona in roles
+        for question, score in zip(questions, answers[persona], strict=True)
+    ]
+    columns = ["benchmark", "persona", "role", "question", "reward", "error"]
+    return pd.DataFrame(rows, columns=columns).astype({"reward": "float64", "error": "string"})

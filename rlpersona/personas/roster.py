@@ -1,4 +1,4 @@
-"""Rosters: the nano world's people, or a CSV file of names."""
+"""Rosters: the nano world's people, notable people of all times, or a CSV file of names."""
 
 from __future__ import annotations
 
@@ -7,18 +7,19 @@ import math
 import os
 import string
 import unicodedata
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Literal, TypeVar
 
 from rlpersona.errors import ConfigError, DataError, did_you_mean
+from rlpersona.personas.notable import era_of, notable_people
+from rlpersona.personas.sampling import Sample, drawn, in_groups
 from rlpersona.tasks.files import Row, file_kind, read_rows
-from rlpersona.tasks.identity import unit
 from rlpersona.types import Persona
 
 NO_PERSONA = Persona(name="(no persona)", system=None)
 PREFIX = "You are {name}."
-COLUMNS = ("name", "field", "era", "birth_year", "fame", "system")
+COLUMNS = ("name", "field", "era", "birth_year", "fame", "description", "system")
 T = TypeVar("T", int, float)
 
 
@@ -26,6 +27,8 @@ def load_personas(
     source: str,
     *,
     limit: int | None = None,
+    sample: Sample = "random",
+    groups: Sequence[str] = (),
     bystanders: int = 0,
     seed: int = 0,
     prefix: str = PREFIX,
@@ -33,29 +36,31 @@ def load_personas(
 ) -> list[Persona]:
     """The personas of a roster, in its order, no two with one name.
 
-    `source` is `"nano"`, whose roster can be joined by `bystanders` with names that the model never met,
-    or a CSV file with a column `name` and any of `field`, `era`, `birth_year` (a whole number, negative
-    BC), `fame` (any scale) and `system` (a whole system prompt; where it is empty, `prefix` makes one
-    from the name). Names are the same if they differ only in case, spaces or Unicode form;
-    `duplicates="drop"` keeps the first of them. `limit` keeps a sample of at most that many, drawn by
-    `seed` from the names (a larger limit adds to the sample of a smaller one).
+    `source` is `"nano"`, whose roster can be joined by `bystanders` with names that the model never met;
+    `"notable"`, the shipped 11,298 people; or a CSV file with a column `name` and any of `field`, `era`
+    (where empty it follows from the birth year), `birth_year` (a whole number, negative BC), `fame` (any
+    scale), `description` and `system` (a whole system prompt; where empty, `prefix` makes one from the
+    name). Names are the same if they differ only in case, spaces or Unicode form; `duplicates="drop"`
+    keeps the first of them. `groups` keeps the people of these groups (nano), fields or domains. `limit`
+    then keeps at most that many, drawn as `personas.sampling.drawn` says (a larger limit adds to the
+    sample of a smaller one; pairs come side by side).
 
-    Raises ConfigError for a prefix without `{name}` or bystanders in a file, DataError with the line for
-    an unknown column, an empty or repeated name, a value that is not a number, and for an empty roster.
+    Raises ConfigError for a prefix without `{name}`, bystanders of another roster or a group without
+    people, DataError with the line for an unknown column, an empty or repeated name, a value that is not
+    a number, and for an empty roster or one that lacks what the sample needs.
     """
     _check_prefix(prefix)
     if limit is not None and limit < 1:
         raise ConfigError(f"limit={limit}: at least one persona is needed", "Give limit=1 or more.")
+    if bystanders and source != "nano":
+        raise ConfigError(f"bystanders={bystanders} belong to the nano roster", "Drop bystanders.")
     if source == "nano":
         people = _nano(bystanders, seed, prefix)
-    elif bystanders:
-        raise ConfigError(f"bystanders={bystanders} belong to the nano roster", "Drop bystanders.")
+    elif source == "notable":
+        people = notable_people(prefix)
     else:
         people = _read(source, prefix, duplicates)
-    if limit is None or limit >= len(people):
-        return people
-    kept = set(sorted((p.name for p in people), key=lambda name: unit("roster", seed, name))[:limit])
-    return [person for person in people if person.name in kept]
+    return drawn(in_groups(people, groups), sample, limit, seed)
 
 
 def _nano(bystanders: int, seed: int, prefix: str) -> list[Persona]:
@@ -81,7 +86,9 @@ def _check_prefix(prefix: str) -> None:
 def _read(source: str, prefix: str, duplicates: str) -> list[Persona]:
     path = Path(os.path.expanduser(source))
     if not os.path.isfile(path):
-        raise DataError(f"no such roster: {source}", "Give 'nano' or a CSV file with a column 'name'.")
+        raise DataError(
+            f"no such roster: {source}", "Give 'nano', 'notable' or a CSV file with a column 'name'."
+        )
     if file_kind(path) != "csv":
         raise DataError(f"{path}: a roster is a CSV file", "Save it as .csv (or .csv.gz).")
     rows = read_rows(path)
@@ -106,13 +113,15 @@ def _persona(place: str, row: Row, prefix: str) -> Persona:
         raise DataError(f"{place}: the name is empty", "Fill it in or drop the line.")
     if any(unicodedata.category(char) == "Cc" for char in name) or name == NO_PERSONA.name:
         raise DataError(f"{place}: {name!r} cannot be a name", "Use one line of plain text.")
+    year = _number(place, row, "birth_year", int)
     return Persona(
         name=name,
         system=row.get("system", "").strip() or prefix.replace("{name}", name),
         field=row.get("field", "").strip() or None,
-        era=row.get("era", "").strip() or None,
-        birth_year=_number(place, row, "birth_year", int),
+        era=row.get("era", "").strip() or (None if year is None else era_of(year)),
+        birth_year=year,
         fame=_number(place, row, "fame", float),
+        description=row.get("description", "").strip() or None,
     )
 
 

@@ -13,11 +13,12 @@ import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from html import escape
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.cells import cell_len
 
-from rlpersona.report.words import clean, wrap
+from rlpersona.report.records import Measured
+from rlpersona.report.words import MISSING, clean, wrap
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -28,6 +29,14 @@ ACCENT, WARM, POOL = "#0064a8", "#b4500a", "#7d8696"
 _VARIABLES = {
     INK: "ink", MUTED: "muted", GRID: "grid", CARD: "card", ACCENT: "accent", WARM: "warm", POOL: "pool",
 }  # fmt: skip
+
+OPEN: dict[str, Any] = {
+    "marker": "o",
+    "markerfacecolor": CARD,
+    "markeredgewidth": 1.6,
+    "markersize": 7,
+    "zorder": 5,
+}
 
 WIDTH = 7.6  # inches
 SIZE, SMALL = 9.5, 8.5  # points
@@ -126,6 +135,46 @@ def rule(axes: Axes, x: float, label: str, color: str, *, level: int = 0, dashed
         parse_math=False,
         annotation_clip=False,
     )
+
+
+def interval(axes: Axes, measured: Measured, row: float, color: str, marker: str) -> None:
+    """A dot with its interval, in percent; nothing where nothing was measured."""
+    if measured.estimate is None:
+        return
+    if measured.low is not None and measured.high is not None:
+        axes.plot(
+            [100 * measured.low, 100 * measured.high],
+            [row, row],
+            color=color,
+            linewidth=2.4,
+            solid_capstyle="round",
+            zorder=3,
+            label="interval",
+        )
+    axes.plot(
+        100 * measured.estimate, row, marker, color=color, markersize=7.5, zorder=4, label="estimate"
+    )
+
+
+def set_limits(axes: Axes, values: Sequence[float], least: float) -> None:
+    """x limits around the values with a little air, at least `least` wide."""
+    low, high = min(values), max(values)
+    margin = max(0.06 * (high - low), (least - (high - low)) / 2)
+    axes.set_xlim(low - margin, high + margin)
+
+
+def percent_axis(axes: Axes, label: str) -> None:
+    """An x axis of shares, drawn in percent."""
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g} %")
+    axes.set_xlabel(label, fontsize=SMALL, color=MUTED)
+
+
+def panel(axes: Axes, title: str, empty: bool) -> None:
+    """The look of one of several plots above each other; says so where there is nothing in it."""
+    axes.set_title(title, loc="left", fontsize=SIZE, color=INK, pad=8, parse_math=False)
+    if empty:
+        axes.yaxis.set_visible(False)
+        axes.text(0.5, 0.5, MISSING, transform=axes.transAxes, ha="center", color=MUTED, fontsize=SMALL)
 
 
 def svg(figure: Figure, name: str, description: str) -> str:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from rlpersona.report import drawing
-from rlpersona.report.data import Measured, Round, Summary
-from rlpersona.report.drawing import ACCENT, CARD, GRID, INK, MUTED, POOL, SMALL, WARM
+from rlpersona.report.drawing import ACCENT, GRID, INK, MUTED, POOL, SMALL, WARM
 from rlpersona.report.pool import Kind
+from rlpersona.report.records import Round, Summary
 from rlpersona.report.smoothing import Floats, block_means, moving_mean
-from rlpersona.report.words import MISSING, count, gain_interval, percent, points
+from rlpersona.report.words import MISSING, count, gain_interval, percent, points, share_interval
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -24,13 +24,6 @@ if TYPE_CHECKING:
 
 MAX_POINTS = 400
 
-_OPEN: dict[str, Any] = {
-    "marker": "o",
-    "markerfacecolor": CARD,
-    "markeredgewidth": 1.6,
-    "markersize": 7,
-    "zorder": 5,
-}
 _FILLED: dict[str, Any] = {"markersize": 7.5, "zorder": 4, "clip_on": False}
 _SMALL: dict[str, Any] = {"marker": "o", "markeredgewidth": 0, "linestyle": "none", "color": POOL}
 
@@ -60,7 +53,7 @@ def learning_curve(rounds: Sequence[Round], personas: int | None, measure: str =
     reward.plot(numbers, smooth.mean, color=ACCENT, linewidth=2, label="moving mean")
     reward.grid(axis="y", color=GRID, linewidth=0.7)
     reward.yaxis.set_major_formatter(lambda value, _: f"{value:g} %")
-    _panel(reward, f"mean {measure} in a round", empty=bool(np.isnan(values).all()))
+    drawing.panel(reward, f"mean {measure} in a round", empty=bool(np.isnan(values).all()))
     nats = block_means(_series(record.entropy for record in rounds), MAX_POINTS)
     entropy.plot(numbers, nats, color=ACCENT, linewidth=2, label="entropy")
     if personas:
@@ -68,7 +61,7 @@ def learning_curve(rounds: Sequence[Round], personas: int | None, measure: str =
         entropy.axhline(uniform, color=MUTED, linewidth=1.2, linestyle=(0, (4, 3)), label="uniform")
         entropy.set_ylim(0, max(1.28 * uniform, np.nanmax(nats, initial=0) * 1.05, 0.5))
         _note(entropy, f"uniform over {count(personas)} personas: {uniform:.2f} nats", uniform)
-    _panel(entropy, "entropy of the policy, nats", empty=bool(np.isnan(nats).all()))
+    drawing.panel(entropy, "entropy of the policy, nats", empty=bool(np.isnan(nats).all()))
     entropy.set_xlabel("round", fontsize=SMALL, color=MUTED)
     last = max((record.round for record in rounds), default=1)
     for axes in (reward, entropy):
@@ -84,43 +77,44 @@ def policy_composition(kinds: Sequence[Kind]) -> Figure:
         if kind.mass is not None:
             axes.plot([100 * kind.share, 100 * kind.mass], [row, row], color=GRID, linewidth=3, zorder=2)
             axes.plot(100 * kind.mass, row, "o", color=ACCENT, label="policy", **_FILLED)
-        axes.plot(100 * kind.share, row, color=POOL, label="pool", **_OPEN)
+        axes.plot(100 * kind.share, row, color=POOL, label="pool", **drawing.OPEN)
         drawing.beside(axes, f"{percent(kind.share)} → {percent(kind.mass)}", row, side="right")
     axes.set_xlim(
         0, 108 * max([kind.share for kind in kinds] + [kind.mass or 0 for kind in kinds], default=1)
     )
-    _percent_axis(axes, "share of the pool (open) and of the policy (filled)")
+    drawing.percent_axis(axes, "share of the pool (open) and of the policy (filled)")
     return figure
 
 
 def validated_gains(summary: Summary, random: Sequence[RandomGain] = ()) -> Figure:
     """One row a winner: its paired gain over the no-persona control on fresh questions, with interval.
 
-    Last row: the randomly drawn personas, each a small dot, and the interval of their mean. A dashed
-    line marks `null_maximum`, the gain that the best persona seems to have by luck alone while it is
-    being chosen.
+    Below them the prefixes that name nobody, where they were measured, and in the last row the
+    randomly drawn personas: each a small dot, and the interval of their mean. A band marks the
+    margin within which a gain counts for nothing, a dashed line `null_maximum`, the gain that the best
+    persona seems to have by luck alone while it is being chosen.
     """
-    labels = [winner.persona for winner in summary.winners]
+    gains = [(winner.persona, winner.gain, ACCENT, "o") for winner in summary.winners]
+    for reference in summary.references[1:]:
+        together = "" if reference.label == "empty name" else ", together"
+        marker = "s" if reference.label == "random personas" else "D"
+        gains.append((f"{reference.label}{together}", reference.gain, POOL, marker))
     top = 0.45 if summary.null_maximum is None else 0.65
-    labels.append("random personas, together")
-    figure, axes, rows = drawing.row_axes(labels, right=1.95, top=top, tail=0.4)
-    drawn = [winner.gain for winner in summary.winners] + [summary.random_gain]
-    ends = [
-        100 * end for gain in drawn for end in (gain.estimate, gain.low, gain.high) if end is not None
-    ]
-    ends += [100 * dot.gain for dot in random]
-    if summary.null_maximum is not None:
-        ends.append(100 * summary.null_maximum)
-    _limits(axes, [0.0, *ends], least=4.0)
-    for gain, row in zip(drawn, rows, strict=True):
-        last = row == rows[-1]
-        if last:
-            shift = 0.55 if gain.estimate is not None else 0.0
-            dots = [100 * dot.gain for dot in random]
-            heights = [row + shift] * len(dots)
-            axes.plot(dots, heights, label="each random persona", markersize=3.6, alpha=0.75, **_SMALL)
-        _interval(axes, gain, row, POOL if last else ACCENT, "s" if last else "o")
-        drawing.beside(axes, gain_interval(gain), row, side="right", color=MUTED if last else INK)
+    figure, axes, rows = drawing.row_axes([gain[0] for gain in gains], right=1.95, top=top, tail=0.4)
+    ends = [end for _, gain, _, _ in gains for end in (gain.estimate, gain.low, gain.high)]
+    ends += [summary.null_maximum, *(dot.gain for dot in random)]
+    drawing.set_limits(axes, [0.0, *(100 * end for end in ends if end is not None)], least=4.0)
+    if summary.margin is not None:
+        margin = 100 * summary.margin
+        axes.axvspan(-margin, margin, color=MUTED, alpha=0.1, linewidth=0, zorder=1)
+    for (_, gain, color, marker), row in zip(gains, rows, strict=True):
+        drawing.interval(axes, gain, row, color, marker)
+        text = INK if color == ACCENT else MUTED
+        drawing.beside(axes, gain_interval(gain), row, side="right", color=text)
+    shift = 0.55 if summary.random_gain.estimate is not None else 0.0
+    dots = [100 * dot.gain for dot in random]
+    heights = [rows[-1] + shift] * len(dots)
+    axes.plot(dots, heights, label="each random persona", markersize=3.6, alpha=0.75, **_SMALL)
     drawing.rule(axes, 0, "no persona", MUTED)
     if summary.null_maximum is not None:
         label = f"best by luck alone, in training: {points(summary.null_maximum)}"
@@ -129,6 +123,21 @@ def validated_gains(summary: Summary, random: Sequence[RandomGain] = ()) -> Figu
     axes.set_xlabel(
         "gain over no persona on fresh questions, percentage points", fontsize=SMALL, color=MUTED
     )
+    return figure
+
+
+def fresh_accuracies(summary: Summary) -> Figure:
+    """One row a winner and a comparison: its accuracy on the same fresh questions, with interval.
+    For runs without the no-persona control, over which a gain could be drawn."""
+    shown = [(winner.persona, winner.accuracy, ACCENT, "o") for winner in summary.winners]
+    shown += [(one.label, one.accuracy, POOL, "s") for one in summary.references]
+    figure, axes, rows = drawing.row_axes([one[0] for one in shown], right=1.75, top=0.1)
+    ends = [end for _, one, _, _ in shown for end in (one.estimate, one.low, one.high)]
+    drawing.set_limits(axes, [100 * end for end in ends if end is not None] or [0.0, 100.0], least=10.0)
+    for (_, accuracy, color, marker), row in zip(shown, rows, strict=True):
+        drawing.interval(axes, accuracy, row, color, marker)
+        drawing.beside(axes, share_interval(accuracy), row, side="right", color=MUTED)
+    drawing.percent_axis(axes, "accuracy on fresh questions")
     return figure
 
 
@@ -143,7 +152,7 @@ def shrinkage(summary: Summary) -> Figure:
     shown = [control, *(winner.accuracy for winner in summary.winners)]
     ends = [end for one in shown for end in (one.estimate, one.low, one.high)]
     ends += [winner.training_reward for winner in summary.winners]
-    _limits(axes, [100 * end for end in ends if end is not None] or [0.0, 100.0], least=10.0)
+    drawing.set_limits(axes, [100 * end for end in ends if end is not None] or [0.0, 100.0], least=10.0)
     if control.low is not None and control.high is not None:
         axes.axvspan(
             100 * control.low, 100 * control.high, color=MUTED, alpha=0.13, linewidth=0, zorder=1
@@ -156,52 +165,13 @@ def shrinkage(summary: Summary) -> Figure:
             axes.plot(
                 [100 * before, 100 * after], [row, row], color=WARM, linewidth=1.2, alpha=0.6, zorder=2
             )
-        _interval(axes, winner.accuracy, row, ACCENT, "o")
+        drawing.interval(axes, winner.accuracy, row, ACCENT, "o")
         if before is not None:
-            axes.plot(100 * before, row, color=WARM, label="training", **_OPEN)
+            axes.plot(100 * before, row, color=WARM, label="training", **drawing.OPEN)
         text = MISSING if before is None and after is None else f"{percent(before)} → {percent(after)}"
         drawing.beside(axes, text, row, side="right", color=INK)
-    _percent_axis(axes, "accuracy: in training (open), on fresh questions (filled)")
+    drawing.percent_axis(axes, "accuracy: in training (open), on fresh questions (filled)")
     return figure
-
-
-def _interval(axes: Axes, measured: Measured, row: float, color: str, marker: str) -> None:
-    """A dot with its interval, in percent; nothing where nothing was measured."""
-    if measured.estimate is None:
-        return
-    if measured.low is not None and measured.high is not None:
-        ends = [100 * measured.low, 100 * measured.high]
-        axes.plot(
-            ends,
-            [row, row],
-            color=color,
-            linewidth=2.4,
-            solid_capstyle="round",
-            zorder=3,
-            label="interval",
-        )
-    axes.plot(
-        100 * measured.estimate, row, marker, color=color, markersize=7.5, zorder=4, label="estimate"
-    )
-
-
-def _limits(axes: Axes, values: Sequence[float], least: float) -> None:
-    """x limits around the values with a little air, at least `least` wide."""
-    low, high = min(values), max(values)
-    margin = max(0.06 * (high - low), (least - (high - low)) / 2)
-    axes.set_xlim(low - margin, high + margin)
-
-
-def _percent_axis(axes: Axes, label: str) -> None:
-    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g} %")
-    axes.set_xlabel(label, fontsize=SMALL, color=MUTED)
-
-
-def _panel(axes: Axes, title: str, empty: bool) -> None:
-    """The look of a panel of the learning curve; says so where there is nothing in it."""
-    axes.set_title(title, loc="left", fontsize=drawing.SIZE, color=INK, pad=8)
-    if empty:
-        axes.text(0.5, 0.5, MISSING, transform=axes.transAxes, ha="center", color=MUTED, fontsize=SMALL)
 
 
 def _note(axes: Axes, text: str, y: float) -> None:

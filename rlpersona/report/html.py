@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import re
 import shlex
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from rlpersona.report import drawing, figures, words
+from rlpersona.report import curves, drawing, figures, leaderboard, words
 from rlpersona.report.data import RunData, read_run
 from rlpersona.report.pool import KINDS, composition, kinds_of
 from rlpersona.store import REPORT, atomic
@@ -21,15 +22,22 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-TOP_PERSONAS = 10
 TOP_ERRORS = 5
+ROLES = {
+    "winner": "winners",
+    "control": "no persona",
+    "empty": "empty name",
+    "nonsense": "nonsense names",
+    "random": "random personas",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Unscored:
-    """Validation answers of one role: how many were asked for, how many could not be scored."""
+    """Validation answers of one role, or on one other benchmark: how many were asked for, how many
+    could not be scored."""
 
-    role: str
+    label: str
     personas: int
     answers: int
     unscored: int
@@ -63,10 +71,9 @@ def random_gains(validation: pd.DataFrame) -> list[figures.RandomGain]:
 def _page(run: RunData) -> dict[str, Any]:
     """What the template is filled with."""
     summary, personas = run.summary, run.personas
-    kinds = {kind: composition(personas, kind) for kind in kinds_of(personas)}
-    top = personas.sort_values(["probability", "reward"], ascending=False, kind="stable").head(
-        TOP_PERSONAS
-    )
+    searched = bool(run.rounds or summary.winners)
+    kinds = {kind: composition(personas, kind) for kind in kinds_of(personas) if searched}
+    top = leaderboard.standings(personas)
     last = run.rounds[-1] if run.rounds else None
     level = next((winner.gain.level for winner in summary.winners if winner.gain.level), None) or 0.95
     return {
@@ -74,29 +81,54 @@ def _page(run: RunData) -> dict[str, Any]:
         "summary": summary,
         "level": f"{100 * level:g} %",
         "best": summary.best,
-        "figures": _figures(run, kinds),
+        "figures": _figures(run, kinds, top),
         "kinds": kinds,
-        "known": [kind for kind in KINDS if top[kind].notna().any()],
-        "top": [_plain(row) for row in top.to_dict("records")],
+        "known": [kind for kind in KINDS if any(kind in row.kinds for row in top)],
+        "top": top,
+        "tallied": any(row.wins is not None for row in top),
+        "tally": leaderboard.tally,
+        "equivalence": words.equivalence(summary),
+        "shrunken": any(row.shrunk is not None for row in top),
+        "no_control": _no_control(run),
         "last": last,
         "effective": math.exp(last.entropy) if last is not None and last.entropy is not None else None,
-        "unscored": _unscored(run.validation),
-        "errors": _errors(run.validation),
+        "unscored": _unscored(run),
+        "errors": _errors(run),
         "provenance": list(_flat(run.provenance)),
         "commands": _commands(run),
     }
 
 
-def _figures(run: RunData, kinds: dict[str, Any]) -> dict[str, str]:
+def _no_control(run: RunData) -> bool:
+    """Whether the run measured winners without the no-persona control."""
+    return not (run.validation["role"] == "control").any()
+
+
+def _figures(run: RunData, kinds: dict[str, Any], top: Sequence[leaderboard.Standing]) -> dict[str, str]:
     """Every figure of the page as SVG."""
     from markupsafe import Markup
 
     summary = run.summary
-    curve = figures.learning_curve(run.rounds, summary.personas, summary.measure)
-    drawn = {"learning": (curve, "Reward and entropy by round")}
-    if summary.winners:
+    drawn = {}
+    if run.rounds or summary.winners:
+        curve = figures.learning_curve(run.rounds, summary.personas, summary.measure)
+        drawn["learning"] = curve, "Reward and entropy by round"
+    if _no_control(run):
+        fresh = figures.fresh_accuracies(summary)
+        drawn["accuracies"] = fresh, "Accuracy on fresh questions, with intervals"
+    elif summary.winners or summary.baselines:
         gains = figures.validated_gains(summary, random_gains(run.validation))
         drawn["gains"] = gains, "Gain of each winner over no persona on fresh questions, with intervals"
+    if top:
+        mean = leaderboard.training_mean(run.personas)
+        board = leaderboard.leaderboard(top, mean, summary.null_maximum)
+        drawn["leaders"] = board, "Reward in training of the most probable personas, with intervals"
+    if curves.benchmarks_of(run.rounds):
+        transfer = curves.transfer_curves(run.rounds)
+        drawn["transfer"] = transfer, "Accuracy on other benchmarks by round"
+    if any(len(one.groups or ()) > 1 for one in run.rounds):
+        groups = curves.group_masses(run.rounds)
+        drawn["groups"] = groups, "Share of the policy's probability of each group by round"
     if summary.winners and summary.reward == "accuracy":
         drawn["shrinkage"] = figures.shrinkage(summary), "Accuracy in training and on fresh questions"
     for kind, rows in kinds.items():
@@ -108,30 +140,25 @@ def _figures(run: RunData, kinds: dict[str, Any]) -> dict[str, str]:
     }
 
 
-def _unscored(validation: pd.DataFrame) -> list[Unscored]:
-    found = []
-    for role in ("winner", "control", "random"):
-        rows = validation[validation["role"] == role]
-        missing = int(rows["reward"].isna().sum())
-        found.append(Unscored(role, int(rows["persona"].nunique()), len(rows), missing))
-    return found
+def _unscored(run: RunData) -> list[Unscored]:
+    found = [
+        _missing(label, run.validation[run.validation["role"] == role]) for role, label in ROLES.items()
+    ]
+    if not run.elsewhere.empty:
+        for benchmark, rows in run.elsewhere.groupby("benchmark", sort=False):
+            found.append(_missing(f"transfer to {words.clean(str(benchmark))}", rows))
+    return [row for row in found if row.answers]
 
 
-def _errors(validation: pd.DataFrame) -> list[tuple[str, int]]:
+def _missing(label: str, rows: pd.DataFrame) -> Unscored:
+    return Unscored(label, int(rows["persona"].nunique()), len(rows), int(rows["reward"].isna().sum()))
+
+
+def _errors(run: RunData) -> list[tuple[str, int]]:
     """The most frequent reasons for missing scores, ties in alphabetical order."""
-    counts = validation["error"].dropna().astype(str).value_counts()
-    ordered = sorted(
-        ((str(text), int(n)) for text, n in counts.items()), key=lambda item: (-item[1], item[0])
-    )
-    return ordered[:TOP_ERRORS]
-
-
-def _plain(row: dict[Any, Any]) -> dict[str, Any]:
-    """A row of a table with every missing value as None."""
-    return {
-        str(key): None if isinstance(value, float) and math.isnan(value) else value
-        for key, value in row.items()
-    }
+    errors = [*run.validation["error"].dropna(), *run.elsewhere["error"].dropna()]
+    counts = Counter(map(str, errors))
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:TOP_ERRORS]
 
 
 def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:

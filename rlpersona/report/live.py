@@ -17,14 +17,15 @@ from rich.table import Table
 from rich.text import Text
 
 from rlpersona.report import words
-from rlpersona.report.data import Round
 from rlpersona.report.progress import Progress, Throttle
+from rlpersona.report.records import Measured, Round
 from rlpersona.report.tail import RoundTail
 from rlpersona.report.terminal import Terminal
 from rlpersona.store import METRICS
 
 POLL = 0.2  # seconds between looks at the file
 NAME_CELLS = 40
+LEAST_CELLS = 16  # of a name, in a narrow terminal
 
 
 @contextmanager
@@ -128,8 +129,44 @@ def _view(progress: Progress, terminal: Terminal) -> Group | Text:
     if last is None:
         return Text("Waiting for the first round ...", style="dim")
     bar = _bar(f"round {last.round:,}/{last.rounds:,}", progress.share, _pace(progress))
-    leader = ", ".join(_state(last, terminal))
-    return Group(bar, Text(leader, style="dim", no_wrap=True, overflow="crop"))
+    state = ", ".join([*_budget(last), *_state(last, terminal)])
+    line = Text(state, style="dim", no_wrap=True, overflow="crop")
+    return Group(bar, line, _leaders(last, terminal)) if last.leaders else Group(bar, line)
+
+
+def _leaders(last: Round, terminal: Terminal) -> Table:
+    """The policy's best personas, with as many columns as fit: half a number would be a wrong one."""
+    shown = last.leaders
+    means = [Measured(estimate=one.mean, low=one.low, high=one.high) for one in shown]
+    columns = {
+        "reward": [words.share_interval(mean) for mean in means],
+        "probability": [words.percent(one.probability) for one in shown],
+        "evaluations": [words.count(one.evaluations) for one in shown],
+    }
+    table = Table(box=None, padding=(0, 2, 0, 0), pad_edge=False, header_style="dim")
+    table.add_column("best in training", no_wrap=True, overflow="crop")
+    room = terminal.console.width - LEAST_CELLS
+    cells: list[list[str]] = []
+    for heading, texts in columns.items():
+        needed = 2 + max(len(text) for text in (heading, *texts))
+        if needed > room:
+            break
+        room -= needed
+        table.add_column(heading, justify="right", no_wrap=True)
+        cells.append(texts)
+    width = min(NAME_CELLS, LEAST_CELLS + room)
+    for number, one in enumerate(shown):
+        name = words.shorten(terminal.text(one.persona), width)
+        table.add_row(name, *(texts[number] for texts in cells))
+    return table
+
+
+def _budget(last: Round) -> list[str]:
+    """What of the evaluations is spent, and what is left."""
+    if last.budget is None:
+        return []
+    left = max(0, last.budget - last.spent)
+    return [f"spent {last.spent:,} of {last.budget:,} evaluations, {left:,} left"]
 
 
 def _bar(head: str, share: float, rest: list[str]) -> Table:

@@ -6,7 +6,7 @@ import time
 from collections import deque
 from collections.abc import Iterable
 
-from rlpersona.report.data import Round
+from rlpersona.report.records import Round
 
 WINDOW = 12  # rounds over which the rate is taken
 LINE_SECONDS, LINE_SHARE = 5.0, 0.1

@@ -11,14 +11,16 @@ from rich.table import Table
 from rich.text import Text
 
 from rlpersona.report import words
-from rlpersona.report.data import Summary, parse_summary
+from rlpersona.report.data import parse_summary
+from rlpersona.report.records import Summary
 from rlpersona.report.terminal import Terminal
 
 
 def print_summary(
     summary: dict[str, Any], file: TextIO | None = None, report: Path | None = None
 ) -> None:
-    """Print winners, control and random personas with intervals, the verdict and the report's path.
+    """Print winners and what they are held against with intervals, transfer to other benchmarks,
+    equivalence, the verdict and the report's path.
 
     `summary` is the content of `summary.json`; RunError if it is broken. `file` is stdout if None.
     Names are folded, never cut. Without a terminal the table is plain text; where the locale is not
@@ -33,6 +35,8 @@ def print_summary(
         f"Fresh answers not scored: {words.percent(result.unscored_share)}.",
         style="dim",
     )
+    for line in _remarks(result):
+        console.print(Text(terminal.text(line), style="dim"))
     console.print()
     style = {True: "bold green", False: "bold", None: "bold yellow"}[result.significant]
     console.print(Text(terminal.text(result.verdict), style=style))
@@ -65,18 +69,37 @@ def _table(result: Summary, terminal: Terminal) -> Table:
             words.count(winner.accuracy.n),
         )
     table.add_section()
-    table.add_row(
-        "no persona", words.share_interval(result.control), "", "", "", words.count(result.control.n)
-    )
-    table.add_row(
-        "random personas",
-        words.share_interval(result.random),
-        words.gain_interval(result.random_gain),
-        "" if result.random_gain.p is None else f"{words.p_value(result.random_gain.p)}*",
-        "",
-        words.count(result.random.n),
-    )
+    for one in result.references:
+        n = one.accuracy.n or one.gain.n
+        table.add_row(
+            one.label,
+            words.share_interval(one.accuracy),
+            "" if one.label == "no persona" else words.gain_interval(one.gain),
+            "" if one.gain.p is None else f"{words.p_value(one.gain.p)}*",
+            "",
+            words.count(n),
+        )
     return table
+
+
+def _remarks(result: Summary) -> list[str]:
+    """What the table has no column for, a line each."""
+    lines = []
+    best = result.best
+    if best is not None and best.over_nonsense.estimate is not None:
+        over = best.over_nonsense
+        p = "" if over.p_holm is None else f", p (Holm) {words.p_value(over.p_holm)}"
+        lines.append(f"{best.persona} over nonsense names: {words.gain_interval(over)}{p}.")
+    for other in result.transfer:
+        measured = [(one.gain.estimate, one) for one in other.winners if one.gain.estimate is not None]
+        if measured:
+            _, top = max(measured, key=lambda pair: pair[0])
+            lines.append(
+                f"On {other.benchmark}, {words.count(other.questions)} questions, the most is gained by "
+                f"{top.persona}: {words.gain_interval(top.gain)}, p (Holm) {words.p_value(top.p_holm)}."
+            )
+    equivalence = words.equivalence(result)
+    return [*lines, equivalence] if equivalence else lines
 
 
 def _level(result: Summary) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
-from rlpersona.report.data import Round
+from rlpersona.report.records import Round
 
 
 class RoundTail:

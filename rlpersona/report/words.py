@@ -6,10 +6,11 @@ import unicodedata
 
 from rich.cells import cell_len
 
-from rlpersona.report.data import Measured
+from rlpersona.report.records import Measured, Summary
 
 MISSING = "not measured"
 
+_SIGNS = str.maketrans({"±": "+-", "–": "-", "’": "'", "×": "x", "→": "->"})
 _BIDI_CONTROLS = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 
 
@@ -28,8 +29,10 @@ def clean_block(text: str) -> str:
 
 
 def ascii_text(text: str) -> str:
-    """The text in ASCII: accents dropped (`José` to `Jose`), the rest as backslash escapes."""
-    bare = (char for char in unicodedata.normalize("NFKD", text) if not unicodedata.combining(char))
+    """The text in ASCII: accents dropped (`José` to `Jose`), the signs of our own sentences written out
+    (`±` as `+-`), the rest as backslash escapes."""
+    plain = unicodedata.normalize("NFKD", text.translate(_SIGNS))
+    bare = (char for char in plain if not unicodedata.combining(char))
     return "".join(bare).encode("ascii", "backslashreplace").decode("ascii")
 
 
@@ -94,6 +97,25 @@ def gain_interval(measured: Measured) -> str:
     if measured.estimate is None or measured.low is None or measured.high is None:
         return text
     return f"{text} [{_signed(measured.low)}, {_signed(measured.high)}]"
+
+
+def equivalence(summary: Summary) -> str | None:
+    """A sentence on who is shown to make no difference that matters; None where that was not tested, or
+    where a gain is confirmed and nobody is."""
+    tested = [
+        one for one in summary.winners if one.equivalence and one.equivalence.equivalent is not None
+    ]
+    if summary.margin is None or not tested:
+        return None
+    alike = [clean(one.persona) for one in tested if one.equivalence and one.equivalence.equivalent]
+    within = f"within {100 * summary.margin:.3g} pp of no persona (two one-sided tests)"
+    if len(alike) == len(tested):
+        return f"Every winner is shown to lie {within}."
+    if alike:
+        return f"Shown to lie {within}: {', '.join(alike)} ({len(alike)} of {len(tested)} winners)."
+    if summary.significant:
+        return None
+    return f"No winner is shown to lie {within}; a gain of that size is neither shown nor ruled out."
 
 
 def duration(seconds: float | None) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections import deque
+import threading
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
@@ -26,6 +27,7 @@ class _Work:
     parts: Iterator[tuple[int, Part]]
     sent: dict[Any, tuple[int, Part, Replica]] = field(default_factory=dict)
     again: deque[tuple[int, Part]] = field(default_factory=deque)
+    load: Counter[Replica] = field(default_factory=Counter)
 
     def next(self) -> tuple[int, Part] | None:
         return self.again.popleft() if self.again else next(self.parts, None)
@@ -35,8 +37,9 @@ class ReplicaPool(Generic[T]):
     """`replicas` Ray actors, each holding one object that `factory` made in its process.
 
     Needs a running Ray (`ray_session`). Each replica reserves `cpus` and `gpus`, and has at most
-    `in_flight` parts under way, so that it never waits and memory stays bounded. A replica that dies
-    is replaced and its unfinished parts are done again: methods must be safe to repeat.
+    `in_flight` parts of a call under way, so that it never waits and memory stays bounded. A replica
+    that dies is replaced and its unfinished parts are done again: methods must be safe to repeat.
+    Several threads may call `map` and `stream` at a time; a replica does one part after another.
 
     Raises:
         ReplicaError: more than `max_restarts` deaths in the pool's life, more replicas than this
@@ -64,6 +67,7 @@ class ReplicaPool(Generic[T]):
         self._in_flight = in_flight
         self._start_timeout = start_timeout
         self._deaths = 0
+        self._lock = threading.Lock()
         self._check_room(replicas)
         self._replicas = [start_replica(factory, cpus, gpus) for _ in range(replicas)]
         try:
@@ -102,13 +106,14 @@ class ReplicaPool(Generic[T]):
         try:
             while self._send(work):
                 building = self._building()
-                for ref in self._wait([*work.sent, *(replica.building for replica in building)]):
+                unborn = [ref for replica in building if (ref := replica.building) is not None]
+                for ref in self._wait([*work.sent, *unborn]) if work.sent or unborn else ():
                     if ref in work.sent:
                         yield from self._collect(work, ref)
                 self._welcome(building)
         finally:
             for ref, (_, _, replica) in work.sent.items():
-                replica.load -= 1
+                self._count(work, replica, -1)
                 ray.cancel(ref)
 
     def pids(self) -> list[int]:
@@ -133,21 +138,28 @@ class ReplicaPool(Generic[T]):
         """Give parts to the least busy replicas; False when nothing is left to wait for."""
         up = [replica for replica in self._replicas if replica.building is None]
         while up:
-            replica = min(up, key=lambda replica: replica.load)
-            item = work.next() if replica.load < self._in_flight else None
+            free = [replica for replica in up if work.load[replica] < self._in_flight]
+            item = work.next() if free else None
             if item is None:
                 break
+            replica = min(free, key=lambda replica: replica.load)
+            self._count(work, replica, 1)
             ref = replica.actor.call.remote(work.method, item[1])
             work.sent[ref] = (*item, replica)
-            replica.load += 1
         return bool(work.sent or work.again or not up)
+
+    def _count(self, work: _Work, replica: Replica, calls: int) -> None:
+        """Note calls begun or ended, of this work and of all threads' work together."""
+        with self._lock:
+            work.load[replica] += calls
+            replica.load += calls
 
     def _collect(self, work: _Work, ref: Any) -> Iterator[tuple[int, Any]]:
         """The result behind `ref`, or none if its replica died: then the part is to be done again."""
         import ray
 
         index, part, replica = work.sent.pop(ref)
-        replica.load -= 1
+        self._count(work, replica, -1)
         try:
             outcome = ray.get(ref)
         except _deaths() as error:
@@ -164,16 +176,21 @@ class ReplicaPool(Generic[T]):
         import ray
 
         for replica in building:
-            if not ray.wait([replica.building], timeout=0)[0]:
+            ref = replica.building
+            if ref is None or not ray.wait([ref], timeout=0)[0]:  # another thread was first; not yet
                 continue
             try:
-                outcome = ray.get(replica.building)
+                outcome = ray.get(ref)
             except _deaths() as error:
                 self._replace(replica, error)
                 continue
             replica.pid, replica.building = unwrap(outcome), None
 
     def _replace(self, replica: Replica, error: Exception) -> None:
+        with self._lock:
+            self._replace_once(replica, error)
+
+    def _replace_once(self, replica: Replica, error: Exception) -> None:
         import ray
 
         if replica not in self._replicas:  # its other parts told already

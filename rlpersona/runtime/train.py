@@ -75,7 +75,7 @@ def train_job(
     trainer = DataParallelTrainer(
         work,
         # The loop waits for model replicas, which hold the CPUs.
-        scaling_config=ray.train.ScalingConfig(num_workers=1, resources_per_worker={"CPU": 0.01}),
+        scaling_config=ray.train.ScalingConfig(num_workers=1, resources_per_worker={"memory": 1}),
         run_config=ray.train.RunConfig(
             name=storage.name,
             storage_path=str(storage.parent),

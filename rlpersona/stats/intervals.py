@@ -40,7 +40,7 @@ def clopper_pearson(successes: int, n: int, level: float = 0.95) -> Interval:
 
     From the Beta(k, n-k+1) and Beta(k+1, n-k) quantiles; wider than Wilson's.
     """
-    return _binomial(successes, n, level, "exact")
+    return _binomial(successes, n, level, "beta")
 
 
 def t_interval(values: npt.ArrayLike, level: float = 0.95) -> Interval:
@@ -82,16 +82,16 @@ def check_level(level: float) -> None:
         raise ConfigError(f"level={level!r} is no probability", "Give it in (0, 1), such as 0.95.")
 
 
-def _binomial(successes: int, n: int, level: float, method: Literal["wilson", "exact"]) -> Interval:
+def _binomial(successes: int, n: int, level: float, method: Literal["wilson", "beta"]) -> Interval:
     check_level(level)
     if n < 1 or not 0 <= successes <= n or successes != int(successes):
         raise DataError(
             f"{successes} successes of {n}: no share",
             "Count at least one item, and no more right than asked.",
         )
-    from scipy import stats
+    from statsmodels.stats.proportion import proportion_confint
 
-    ends = stats.binomtest(int(successes), int(n)).proportion_ci(level, method)
+    low, high = proportion_confint(int(successes), int(n), 1 - level, method)
     share = successes / n
     # At 0 and n the formula's end may miss the share by a rounding error.
-    return Interval(share, min(float(ends.low), share), max(float(ends.high), share), int(n), level)
+    return Interval(share, min(float(low), share), max(float(high), share), int(n), level)

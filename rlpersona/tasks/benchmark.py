@@ -17,11 +17,15 @@ class MalformedRow(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Benchmark:
-    """`hub` is the default source, `path[:config]:split`. `parse(row, seed)` raises MalformedRow."""
+    """`hub` is the default source, `path[:config]:split`. `parse(row, seed)` raises MalformedRow.
+
+    `columns` names those of csv files that are published without a header.
+    """
 
     name: str
     hub: str
     parse: Callable[[Row, int], Question]
+    columns: tuple[str, ...] = ()
 
 
 def value_of(row: Row, column: str) -> Any:

@@ -10,7 +10,7 @@ import gzip
 import io
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -33,12 +33,14 @@ def file_kind(path: Path) -> str | None:
     return kind if kind in _READERS else None
 
 
-def read_rows(path: Path, part: str | None = None) -> list[Located]:
+def read_rows(path: Path, part: str | None = None, columns: Sequence[str] = ()) -> list[Located]:
     """All rows of a json, jsonl, csv or parquet file (also `.gz`), in the file's order.
 
     A json file holds a list of objects, or an object whose values are such lists (`part` then picks
-    one by its key; without it all are read and `row["split"]` tells them apart). Raises DataError
-    with the place for whatever cannot be read: a missing or torn file, NUL, bytes that are not UTF-8.
+    one by its key; without it all are read and `row["split"]` tells them apart). A csv begins with a
+    header; where its first row has as many values as `columns` and another last one, it has none, and
+    `columns` are its names. Raises DataError with the place for whatever cannot be read: a missing or
+    torn file, NUL, bytes that are not UTF-8.
     """
     kind = file_kind(path)
     if kind is None:
@@ -49,7 +51,7 @@ def read_rows(path: Path, part: str | None = None) -> list[Located]:
         raise DataError(
             f"{path}: only a json file has parts, '{part}' asks for one", f"Give {path} alone."
         )
-    return list(_READERS[kind](path, _read_bytes(path), part))
+    return list(_READERS[kind](path, _read_bytes(path), part, columns))
 
 
 def _read_bytes(path: Path) -> bytes:
@@ -87,7 +89,7 @@ def _object(place: str, value: object) -> Located:
     return Located(place, value)
 
 
-def _jsonl(path: Path, data: bytes, _: str | None) -> Iterator[Located]:
+def _jsonl(path: Path, data: bytes, *_: object) -> Iterator[Located]:
     lines = _decode(path, data).split("\n")
     for number, line in enumerate(lines, start=1):
         if not line.strip():
@@ -104,7 +106,7 @@ def _jsonl(path: Path, data: bytes, _: str | None) -> Iterator[Located]:
         yield _object(place, value)
 
 
-def _json(path: Path, data: bytes, part: str | None) -> Iterator[Located]:
+def _json(path: Path, data: bytes, part: str | None, _: Sequence[str]) -> Iterator[Located]:
     try:
         value = json.loads(_decode(path, data))
     except json.JSONDecodeError as error:
@@ -129,9 +131,9 @@ def _json(path: Path, data: bytes, part: str | None) -> Iterator[Located]:
             yield Located(place, {"split": key, **columns})
 
 
-def _csv(path: Path, data: bytes, _: str | None) -> Iterator[Located]:
+def _csv(path: Path, data: bytes, _: str | None, columns: Sequence[str]) -> Iterator[Located]:
     reader = csv.reader(io.StringIO(_decode(path, data), newline=""), strict=True)
-    header: list[str] | None = None
+    header: Sequence[str] | None = None
     line = 1
     try:
         for values in reader:
@@ -139,21 +141,25 @@ def _csv(path: Path, data: bytes, _: str | None) -> Iterator[Located]:
             if not values:
                 continue
             if header is None:
-                header = _header(place, values)
-            elif len(values) != len(header):
+                header = _header(place, values, columns)
+                if header is not columns:
+                    continue
+            if len(values) != len(header):
                 raise DataError(
                     f"{place}: has {len(values)} columns, the header has {len(header)}",
                     "Quote a value that holds a comma; a short last line means a torn file.",
                 )
-            else:
-                yield Located(place, dict(zip(header, values, strict=True)))
+            yield Located(place, dict(zip(header, values, strict=True)))
     except csv.Error as error:
         raise DataError(
             f"{path}, line {line}: not CSV ({error})", "An open quote at the end means a torn file."
         ) from error
 
 
-def _header(place: str, values: list[str]) -> list[str]:
+def _header(place: str, values: list[str], columns: Sequence[str]) -> Sequence[str]:
+    """The names in the first row, or `columns` itself where that row holds values already."""
+    if columns and len(values) == len(columns) and values[-1].strip().lower() != columns[-1].lower():
+        return columns
     header = [value.strip() for value in values]
     repeated = sorted({name for name in header if header.count(name) > 1})
     if repeated:
@@ -161,7 +167,7 @@ def _header(place: str, values: list[str]) -> list[str]:
     return header
 
 
-def _parquet(path: Path, data: bytes, _: str | None) -> Iterator[Located]:
+def _parquet(path: Path, data: bytes, *_: object) -> Iterator[Located]:
     import pyarrow
     import pyarrow.parquet
 
@@ -172,4 +178,5 @@ def _parquet(path: Path, data: bytes, _: str | None) -> Iterator[Located]:
     yield from (Located(f"{path}, row {i}", row) for i, row in enumerate(rows, start=1))
 
 
-_READERS = {"json": _json, "jsonl": _jsonl, "csv": _csv, "parquet": _parquet}
+_Reader = Callable[[Path, bytes, str | None, Sequence[str]], Iterator[Located]]
+_READERS: dict[str, _Reader] = {"json": _json, "jsonl": _jsonl, "csv": _csv, "parquet": _parquet}

@@ -51,7 +51,7 @@ def load_questions(
     else:
         benchmark = benchmarks.get(source)
         where = data or benchmark.hub
-        found = _in_domains(_parse(benchmark, _rows(where), seed), domains)
+        found = _in_domains(_parse(benchmark, _rows(where, benchmark.columns), seed), domains)
         if not found:
             raise DataError(f"no questions in {where}", "Give a file that has rows.")
     found = _distinct(found)
@@ -72,13 +72,13 @@ def _nano(data: str | None, domains: Sequence[str]) -> list[Question]:
     return questions(tuple(domains)) if domains else questions()
 
 
-def _rows(where: str) -> Iterable[Located]:
+def _rows(where: str, columns: Sequence[str]) -> Iterable[Located]:
     """Rows of a local file or folder where there is one, else of the hub."""
     path = os.path.expanduser(where)
     if os.path.isfile(path):
-        return read_rows(Path(path))
+        return read_rows(Path(path), columns=columns)
     if os.path.isdir(path):
-        return read_rows(_only_file(Path(path)))
+        return read_rows(_only_file(Path(path)), columns=columns)
     head, _, part = path.rpartition(":")
     if os.path.isfile(head):
         return read_rows(Path(head), part)

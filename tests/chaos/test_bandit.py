@@ -7,24 +7,34 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pandas as pd
 import psutil
 import pytest
 
+from rlpersona.models import nano
 from tests.support import wait_until
 
-SETTINGS = ["quickstart", "rounds=24", "checkpoint_every=3", "validation.questions=60", "bystanders=4"]
+SETTINGS = [
+    "quickstart",
+    "rounds=24",
+    "in_flight=2",
+    "checkpoint_every=3",
+    "validation.questions=60",
+    "bystanders=4",
+]
 
 
 class Driver:
     """`rlpersona bandit` in a process of its own."""
 
-    def __init__(self, root: Path, name: str, *flags: str) -> None:
+    def __init__(
+        self, root: Path, name: str, *flags: str, settings: Sequence[str] = tuple(SETTINGS)
+    ) -> None:
         self.folder = root / name
-        command = [sys.executable, "-m", "rlpersona.cli", "bandit", *SETTINGS, f"name={name}", *flags]
+        command = [sys.executable, "-m", "rlpersona.cli", "bandit", *settings, f"name={name}", *flags]
         self.log = (root / f"{name}.log").open("a")
         self.process = psutil.Popen(
             [*command, "--runs", str(root)], stdout=self.log, stderr=subprocess.STDOUT, text=True
@@ -103,3 +113,32 @@ def test_killed_part_is_replaced_within_the_run(undisturbed: Path, tmp_path: Pat
     process.send_signal(signal.SIGKILL)
     driver.finish()
     assert_same(tmp_path / "hurt", undisturbed)
+
+
+def test_a_killed_era_experiment_resumes_to_the_same_answers(tmp_path: Path) -> None:
+    people = nano.personas()[:6] + nano.bystanders(6)
+    lines = [f"{person.name},{('Modern', 'Ancient')[k % 2]}" for k, person in enumerate(people)]
+    roster = tmp_path / "people.csv"
+    roster.write_text("\n".join(["name,era", *lines]))
+    settings = [
+        "validate",
+        f"personas={roster}",
+        "benchmark=nano",
+        "labels=domain",
+        "domains=math,fact",
+        "modern=fact",
+        "timeless=math",
+        "persona_sample=random",
+        "question_limit=300",
+        "chunk=1",
+    ]
+    Driver(tmp_path, "calm", settings=settings).finish()
+    driver = Driver(tmp_path, "killed", settings=settings)
+    driver.wait_for_rounds(3)
+    os.kill(driver.process.pid, signal.SIGKILL)
+    driver.process.wait()
+    assert not (tmp_path / "killed" / "summary.json").exists(), "killed too late to show anything"
+    Driver(tmp_path, "killed", "--resume", settings=settings).finish()
+    assert result(tmp_path / "killed") == result(tmp_path / "calm")
+    ours, theirs = (pd.read_parquet(tmp_path / name / "answers.parquet") for name in ("killed", "calm"))
+    pd.testing.assert_frame_equal(ours, theirs, check_exact=True)

@@ -6,6 +6,8 @@ import os
 import signal
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -109,6 +111,35 @@ def test_a_caller_may_stop_early(pool: ReplicaPool[Worker]) -> None:
         if index > 20:
             break
     assert pool.map("square", [(x,) for x in range(5)]) == [0, 1, 4, 9, 16]
+
+
+def test_threads_share_the_replicas_and_none_gets_anothers_results(pool: ReplicaPool[Worker]) -> None:
+    def work(start: int) -> list[int]:
+        return pool.map("square", ((x, 0.02) for x in range(start, start + 5)))
+
+    with ThreadPoolExecutor(4) as threads:
+        results = list(threads.map(work, range(0, 40, 5)))
+    assert results == [[x * x for x in range(start, start + 5)] for start in range(0, 40, 5)]
+
+
+def test_single_parts_of_several_threads_go_to_different_replicas(pool: ReplicaPool[Worker]) -> None:
+    def work(x: int) -> list[int]:
+        return pool.map("square", [(x, 0.4)])
+
+    began = time.monotonic()
+    with ThreadPoolExecutor(2) as threads:
+        assert list(threads.map(work, (2, 3))) == [[4], [9]]
+    assert time.monotonic() - began < 0.75  # one after the other they would take 0.8 s
+
+
+def test_threads_that_see_one_replica_die_replace_it_once(tmp_path: Path) -> None:
+    with ReplicaPool(partial(Worker, tmp_path), replicas=1, cpus=0.25, max_restarts=1) as pool:
+
+        def work(start: int) -> list[int]:
+            return pool.map("die_once", [(x,) for x in range(start, start + 4)])
+
+        with ThreadPoolExecutor(2) as threads:
+            assert list(threads.map(work, (4, 8))) == [[4, 5, 6, 7], [8, 9, 10, 11]]
 
 
 def test_a_replica_killed_in_mid_work_is_replaced_and_its_work_redone() -> None:

@@ -23,6 +23,7 @@ NEIGHBOURS = {
     "presets": {"config"},
     "resolve": {"config"},
     "tasks": {"models"},  # the nano world's questions
+    "bandits": {"stats"},  # shrinkage towards what features predict
     "personas": {"models", "tasks"},  # the nano world's names; reading rows of files
     "runtime": {"store"},
     "experiments": {"report"},

@@ -11,6 +11,13 @@ from rlpersona.bandits import Bandit, make_bandit
 from rlpersona.errors import ConfigError, DataError
 
 NAMES: list[tuple[str, dict[str, Any]]] = [
+    ("uniform", {}),
+    ("greedy", {}),
+    ("epsilon-greedy", {}),
+    ("ucb", {}),
+    ("ucbe", {"budget": 99}),
+    ("exp3", {}),
+    ("probability", {}),
     ("reinforce", {}),
     ("thompson", {}),
     ("halving", {"budget": 99}),
@@ -37,10 +44,18 @@ def test_seed(name: str, params: dict[str, Any], seed: Any) -> None:
     [
         *(("reinforce", "lr", value) for value in (0, -0.1, float("nan"), float("inf"), "0.1", True)),
         ("reinforce", "optimizer", "rmsprop"),
-        ("reinforce", "baseline", "mean"),
-        *(("reinforce", "ema_decay", value) for value in (-0.1, 1.0)),
+        *(("reinforce", "baseline", value) for value in ("mean", "round", None)),
+        *(("reinforce", "ema_decay", value) for value in (-0.1, 1.01)),
+        *((name, "max_weight", 0.99) for name in ("reinforce", "probability")),
+        ("greedy", "initial", -0.1),
+        *(("epsilon-greedy", "epsilon", value) for value in (-0.1, 1.1, None)),
+        ("ucb", "c", -1),
+        *(("ucbe", "budget", value) for value in (0, 1.5)),
+        ("ucbe", "exploration", -1),
+        *(("exp3", "gamma", value) for value in (0, 1.1)),
+        *(("probability", param, 0) for param in ("lr", "floor")),
         ("reinforce", "entropy_bonus", -1e-9),
-        *(("thompson", param, 0) for param in ("prior_successes", "prior_failures", "draws")),
+        *(("thompson", param, 0) for param in ("prior_successes", "prior_failures")),
         *(("halving", "budget", value) for value in (0, 99.0, None)),
         ("halving", "questions", 0),
         ("halving", "mode", "stale"),
@@ -60,8 +75,9 @@ def test_unknown_and_missing() -> None:
     with pytest.raises(ConfigError, match="reinforce has no parameter 'entropy_bonu'") as caught:
         make_bandit("reinforce", 3, entropy_bonu=1)
     assert caught.value.hint == "Did you mean 'entropy_bonus'?"
-    with pytest.raises(ConfigError, match="halving needs budget"):
-        make_bandit("halving", 3)
+    for name in ("halving", "ucbe"):
+        with pytest.raises(ConfigError, match=f"{name} needs budget"):
+            make_bandit(name, 3)
 
 
 def test_a_budget_that_compares_nothing() -> None:
@@ -109,13 +125,27 @@ def test_updates_are_refused_whole(name: str, params: dict[str, Any], arms: Any,
 
 
 @every_name
+@pytest.mark.parametrize(
+    "chances", [[0.5], [0.5, 0.0], [0.5, 1.1], [0.5, float("nan")], [[0.5, 0.5]], ["1", "1"]]
+)
+def test_chances(name: str, params: dict[str, Any], chances: Any) -> None:
+    bandit = make_bandit(name, 3, **params)
+    bandit.select(3)
+    before = bandit.state_dict()
+    with pytest.raises(DataError, match="chances") as caught:
+        bandit.update([0, 1], [1.0, 0.0], chances)
+    assert caught.value.hint
+    assert bandit.state_dict() == before
+
+
+@every_name
 def test_states(name: str, params: dict[str, Any]) -> None:
     bandit = make_bandit(name, 3, **params)
     state = bandit.state_dict()
     with pytest.raises(DataError, match="with 3 arms, not of"):
         make_bandit(name, 4, **params).load_state_dict(state)
-    with pytest.raises(DataError, match="'ucb'"):
-        bandit.load_state_dict({**state, "name": "ucb"})
+    with pytest.raises(DataError, match="'other'"):
+        bandit.load_state_dict({**state, "name": "other"})
     for key in state.keys() - {"name", "arms", "ema"}:
         with pytest.raises(DataError, match="broken"):
             bandit.load_state_dict({**state, key: [1]})

@@ -10,17 +10,36 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rlpersona.bandits import BANDITS, Bandit, make_bandit
+from rlpersona.bandits import BANDITS, Bandit
+from rlpersona.bandits import make_bandit as make_any
 
 VARIANTS: list[tuple[str, dict[str, Any]]] = [
+    ("uniform", {}),
+    ("greedy", {}),
+    ("epsilon-greedy", {}),
+    ("epsilon-greedy", {"epsilon": 0.3, "initial": 0.5}),
+    ("ucb", {}),
+    ("ucb", {"c": 0.1}),
+    ("ucbe", {"budget": 6000}),
+    ("exp3", {}),
+    ("probability", {}),
     ("reinforce", {}),
+    ("reinforce", {"baseline": "excluding"}),
     ("reinforce", {"optimizer": "sgd", "lr": 3.0, "baseline": "ema"}),
+    ("reinforce", {"optimizer": "sgd", "lr": 3.0, "baseline": "ema", "ema_decay": 1.0}),
     ("reinforce", {"baseline": "none", "entropy_bonus": 0.01, "lr": 0.1}),
     ("thompson", {}),
     ("halving", {"budget": 6000, "questions": 5}),
     ("halving", {"budget": 6000, "questions": 5, "mode": "fresh"}),
 ]
 every_variant = pytest.mark.parametrize(("name", "params"), VARIANTS)
+
+
+def make_bandit(name: str, arms: int, seed: int = 0, **params: Any) -> Bandit:
+    """With random features, where the algorithm asks for some."""
+    if BANDITS[name].contextual:
+        params["features"] = np.random.default_rng(arms).normal(size=(arms, 3))
+    return make_any(name, arms, seed, **params)
 
 
 def play(bandit: Bandit, means: np.ndarray, k: int, questions: int, rounds: int, seed: int) -> None:
@@ -37,7 +56,9 @@ def play(bandit: Bandit, means: np.ndarray, k: int, questions: int, rounds: int,
 
 
 def test_every_algorithm_is_tested_here() -> None:
-    assert set(BANDITS) == {name for name, _ in VARIANTS}
+    own_tests = {"per-question"}  # needs contexts: see test_contextual.py
+    plain = {name for name, algorithm in BANDITS.items() if not algorithm.contextual} - own_tests
+    assert plain <= {name for name, _ in VARIANTS}
 
 
 @every_variant
@@ -150,3 +171,54 @@ def test_the_seed_decides_everything(name: str, params: dict[str, Any]) -> None:
         return chosen
 
     assert trace(1) == trace(1) != trace(2)
+
+
+@every_variant
+def test_ten_thousand_arms_and_a_hundred_thousand_evaluations(name: str, params: dict[str, Any]) -> None:
+    bandit = make_bandit(
+        name, 10_000, 1, **{**params, **({"budget": 100_000} if "budget" in params else {})}
+    )
+    rng = np.random.default_rng(0)
+    while bandit.counts.sum() < 100_000:
+        arms = bandit.select(200)
+        if bandit.finished:
+            break
+        pulled = np.repeat(arms, 5)
+        bandit.update(pulled, (rng.random(len(pulled)) < 0.6).astype(float))
+        assert bandit.probabilities().sum() == pytest.approx(1)
+    assert bandit.counts.sum() > 95_000
+    assert len(bandit.ranking(10)) == 10
+    assert bandit.state_dict()["arms"] == 10_000
+
+
+LATE: list[tuple[str, dict[str, Any]]] = [
+    ("reinforce", {}),
+    ("reinforce", {"baseline": "excluding"}),
+    ("exp3", {}),
+    ("probability", {}),
+]
+
+
+@pytest.mark.parametrize(("name", "params"), LATE)
+def test_chances_of_the_present_policy_change_nothing(name: str, params: dict[str, Any]) -> None:
+    plain, told = (make_bandit(name, 6, 1, **params) for _ in range(2))
+    for _ in range(20):
+        arms = plain.select(8)
+        assert told.select(8).tolist() == arms.tolist()
+        rewards = np.linspace(0, 1, 6)[arms]
+        chances = told.chances(arms)
+        assert chances is not None
+        assert chances == pytest.approx(told.probabilities()[arms])
+        plain.update(arms, rewards)
+        told.update(arms, rewards, chances)
+        assert told.state_dict() == plain.state_dict()
+    told.update(arms, rewards, chances)
+    plain.update(arms, rewards)
+    assert told.state_dict() != plain.state_dict(), "older chances do count"
+
+
+@every_variant
+def test_only_random_policies_tell_their_chances(name: str, params: dict[str, Any]) -> None:
+    bandit = make_bandit(name, 6, 1, **params)
+    told = bandit.chances(bandit.select(6))
+    assert (told is not None) == (name in {late for late, _ in LATE})

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+from typing import Any
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ def expected_estimate(k: int, baseline: float | None) -> np.ndarray:
     return total
 
 
-@pytest.mark.parametrize(("baseline", "factor"), [("none", 1.0), ("ema", 1.0), ("round", 3 / 4)])
+@pytest.mark.parametrize(("baseline", "factor"), [("none", 1.0), ("ema", 1.0), ("including", 3 / 4)])
 def test_expected_update_is_the_policy_gradient(baseline: str, factor: float) -> None:
     bandit = GradientBandit(4, seed=5, lr=1.0, optimizer="sgd", baseline=baseline)
     rng = np.random.default_rng(0)
@@ -46,9 +47,95 @@ def test_expected_update_is_the_policy_gradient(baseline: str, factor: float) ->
     assert np.all(error < 0.2 * np.abs(closed_form(LOGITS, MEANS)).max())
 
 
-def test_round_baseline_shrinks_the_gradient_by_one_in_k_exactly() -> None:
+def test_including_baseline_shrinks_the_gradient_by_one_in_k_exactly() -> None:
     assert expected_estimate(3, None) == pytest.approx(2 / 3 * closed_form(LOGITS, MEANS))
     assert expected_estimate(3, 0.4) == pytest.approx(closed_form(LOGITS, MEANS))
+
+
+def softmax(logits: np.ndarray) -> np.ndarray:
+    return np.exp(logits) / np.exp(logits).sum()
+
+
+def exact_step(k: int, drawn: np.ndarray, told: bool, **params: Any) -> np.ndarray:
+    """The class's SGD step averaged over every draw of k arms from `drawn`, reward = mean.
+
+    The class holds the policy softmax(LOGITS); it is `told` what the draws' chances were or not.
+    """
+    bandit = GradientBandit(4, lr=1.0, optimizer="sgd", **params)
+    total = np.zeros(4)
+    for chosen in itertools.product(range(4), repeat=k):
+        arms = np.array(chosen)
+        bandit.logits = LOGITS.copy()
+        bandit._ema = 0.55
+        bandit.update(arms, MEANS[arms], drawn[arms] if told else None)
+        total += np.prod(drawn[arms]) * (bandit.logits - LOGITS)
+    return total
+
+
+def test_excluding_baseline_is_unbiased_up_to_draws_of_one_arm_alone() -> None:
+    policy = softmax(LOGITS)
+    for k in (2, 3, 5):
+        # All k draws are arm a with chance policy[a]^k; they teach nothing.
+        seen = 1 - policy ** (k - 1)
+        part = policy * seen * (MEANS - policy @ MEANS)
+        expected = part - policy * part.sum()
+        assert exact_step(k, policy, told=False, baseline="excluding") == pytest.approx(expected)
+    assert expected == pytest.approx(closed_form(LOGITS, MEANS), rel=0.05)
+
+
+def test_excluding_baseline_by_hand() -> None:
+    bandit = GradientBandit(3, lr=1.0, optimizer="sgd", baseline="excluding")
+    bandit.update([0, 0, 1, 2], [1.0, 0.5, 0.5, 0.0])
+    # pi = 1/3 each. Others' means: arm 0: 1/4; arm 1: 1/2; arm 2: 2/3. Advantages times 2/3:
+    advantages = 2 / 3 * np.array([3 / 4 + 1 / 4, 0, -2 / 3])
+    assert bandit.logits == pytest.approx((advantages - advantages.sum() / 3) / 4)
+
+
+STALE = softmax(np.array([-0.5, 0.6, 0.4, 0.0]))
+
+
+@pytest.mark.parametrize(
+    ("baseline", "factor", "tolerance"),
+    [("none", 1.0, 1e-12), ("ema", 1.0, 1e-12), ("including", 3 / 4, 1e-12), ("excluding", 1.0, 0.004)],
+)
+def test_late_updates_are_corrected_to_the_gradient_of_the_present_policy(
+    baseline: str, factor: float, tolerance: float
+) -> None:
+    exact = factor * closed_form(LOGITS, MEANS)
+    corrected = exact_step(4, STALE, told=True, baseline=baseline, max_weight=1e9)
+    naive = exact_step(4, STALE, told=False, baseline=baseline)
+    assert corrected == pytest.approx(exact, abs=tolerance)
+    assert np.abs(naive - exact).max() > 0.02
+
+
+def test_late_corrected_updates_of_the_class_in_simulation() -> None:
+    rng = np.random.default_rng(3)
+    bandit = GradientBandit(4, lr=1.0, optimizer="sgd", baseline="none", max_weight=1e9)
+    steps = {True: np.empty((6000, 4)), False: np.empty((6000, 4))}
+    for row in range(6000):
+        arms = rng.choice(4, size=8, p=STALE)
+        rewards = (rng.random(8) < MEANS[arms]).astype(float)
+        for told, kept in steps.items():
+            bandit.logits = LOGITS.copy()
+            bandit.update(arms, rewards, STALE[arms] if told else None)
+            kept[row] = bandit.logits - LOGITS
+    exact = closed_form(LOGITS, MEANS)
+    off = {
+        told: np.abs(kept.mean(axis=0) - exact) / (kept.std(axis=0) / np.sqrt(6000))
+        for told, kept in steps.items()
+    }
+    assert off[True].max() < 4
+    assert off[False].max() > 15
+
+
+def test_weights_are_capped() -> None:
+    capped, plain = (
+        GradientBandit(2, lr=1.0, optimizer="sgd", baseline="none", max_weight=2.0) for _ in range(2)
+    )
+    capped.update([0, 1], [1.0, 0.5], [0.01, 1.0])  # weights min(2, 50) and 1/2
+    plain.update([0, 1], [1.0, 0.5])
+    assert plain.logits == pytest.approx([(1 - 0.75) / 2, (0.5 - 0.75) / 2])
+    assert capped.logits == pytest.approx([(2 - 1.125) / 2, (0.25 - 1.125) / 2])
 
 
 def test_sgd_by_hand_for_two_steps() -> None:
@@ -85,8 +172,18 @@ def test_ema_baseline_is_the_mean_of_earlier_updates() -> None:
     assert bandit._ema == pytest.approx(0.9)
 
 
-def test_common_question_noise_cancels_in_the_round_baseline() -> None:
-    plain, hard = (GradientBandit(3, lr=0.5, optimizer="sgd") for _ in range(2))
+def test_ema_without_decay_is_the_mean_of_all_earlier_evaluations() -> None:
+    bandit = GradientBandit(2, baseline="ema", ema_decay=1.0)
+    seen: list[float] = []
+    for rewards in ([0.2], [0.9, 0.4], [1.0], [0.0, 0.0, 0.3]):
+        bandit.update([0] * len(rewards), rewards)
+        seen += rewards
+        assert bandit._ema == pytest.approx(np.mean(seen))
+
+
+@pytest.mark.parametrize("baseline", ["including", "excluding"])
+def test_common_question_noise_cancels_in_the_mean_of_the_update(baseline: str) -> None:
+    plain, hard = (GradientBandit(3, lr=0.5, optimizer="sgd", baseline=baseline) for _ in range(2))
     plain.update([0, 1, 2], [0.9, 0.7, 0.6])
     hard.update([0, 1, 2], [0.6, 0.4, 0.3])
     assert hard.logits == pytest.approx(plain.logits)
@@ -101,7 +198,7 @@ def test_entropy_bonus_is_the_slope_of_the_entropy() -> None:
         return float(-(policy * np.log(policy)).sum())
 
     slope = [(entropy(LOGITS + h) - entropy(LOGITS - h)) / 2e-5 for h in 1e-5 * np.eye(4)]
-    silent = bandit.gradient(np.array([1]), np.array([0.5]), baseline=0.5)
+    silent = bandit.gradient(np.array([1]), np.array([0.0]))
     assert silent == pytest.approx(0.3 * np.array(slope), abs=1e-8)
 
 

@@ -1,7 +1,5 @@
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -117,48 +115,6 @@ def test_never_over_budget_and_always_ends(
     assert bandit.spent == bandit.counts.sum() <= budget
     assert sorted(bandit.ranking(arms)) == list(range(arms))
     assert (bandit.counts > 0).sum() == (bandit.entrants if arms > 1 else 0)
-
-
-def exact_error(means: list[float], mode: str) -> float:
-    """P(the best of 4 arms is not the last) with budget 8: one evaluation of each, two of the finalists.
-
-    Every outcome of the table of three evaluations per arm, every order among ties.
-    """
-    error = 0.0
-    for first in itertools.product((0, 1), repeat=4):
-        chance = float(np.prod([m if x else 1 - m for m, x in zip(means, first, strict=True)]))
-        for keys in itertools.permutations(range(4)):
-            finalists = sorted(range(4), key=lambda a: (-first[a], keys[a]))[:2]
-            lost = 1.0
-            if 0 in finalists:
-                rival = next(a for a in finalists if a)
-                lost = 0.0
-                for ours, theirs in itertools.product(range(3), repeat=2):
-                    odds = (1, 2, 1)[ours] * means[0] ** ours * (1 - means[0]) ** (2 - ours)
-                    odds *= (
-                        (1, 2, 1)[theirs] * means[rival] ** theirs * (1 - means[rival]) ** (2 - theirs)
-                    )
-                    lead = ours - theirs
-                    if mode == "cumulative":
-                        lead += first[0] - first[rival]
-                    lost += odds * (lead < 0) + odds * 0.5 * (lead == 0)
-            error += chance * lost / 24
-    return error
-
-
-@pytest.mark.parametrize("mode", ["cumulative", "fresh"])
-def test_error_is_the_enumerated_one(mode: str) -> None:
-    means, runs = [0.8, 0.5, 0.45, 0.3], 4000
-    rng = np.random.default_rng(1)
-    wrong = 0
-    for seed in range(runs):
-        bandit = SequentialHalving(4, seed, budget=8, mode=mode)
-        while not bandit.finished:
-            arms = bandit.select(4)
-            bandit.update(arms, (rng.random(len(arms)) < np.array(means)[arms]).astype(float))
-        wrong += bandit.ranking(1)[0] != 0
-    error = exact_error(means, mode)
-    assert wrong / runs == pytest.approx(error, abs=4 * np.sqrt(error * (1 - error) / runs))
 
 
 def test_updates_that_no_selection_awaits_are_refused() -> None:

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 import json
+import time
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlpersona.config import BanditConfig
-from rlpersona.errors import PersonaError, RunChangedError
-from rlpersona.experiments.bandit import (
-    load_inputs,
-    questions_of_block,
-    record_origin,
-    scored,
-    search,
-)
+from rlpersona.bandits import make_bandit
+from rlpersona.config import BanditConfig, ValidationConfig
+from rlpersona.errors import ConfigError, PersonaError, RunChangedError
+from rlpersona.experiments.bandit import search
 from rlpersona.experiments.evaluation import evaluate
+from rlpersona.experiments.inputs import load_inputs, make_policy
+from rlpersona.experiments.origin import record_origin
+from rlpersona.experiments.rounds import Draw, Selection, draw, learn, questions_of_block, restored
 from rlpersona.experiments.validation import validate
 from rlpersona.models import load_model
 from rlpersona.presets import preset
 from rlpersona.store import Run
-from rlpersona.types import Model, Question, Score
+from rlpersona.types import ChoiceScores, Model, Question, Score
 
 
 class Memory:
@@ -136,9 +136,41 @@ def test_blocks_of_an_epoch_share_no_question(n: int, size: int, seed: int) -> N
 
 
 def test_failures_are_left_out_and_repeated_arms_repeat_their_rewards() -> None:
-    answered = {3: [Score(1.0), Score(None, error="torn")], 5: [Score(0.0), Score(0.5)]}
-    assert scored([3, 5, 3], answered) == ([3, 5, 5, 3], [1.0, 0.0, 0.5, 1.0])
-    assert scored([3], {3: [Score(None, error="torn")]}) == ([], [])
+    questions = [Question("a", "a?", "1"), Question("b", "b?", "1")]
+    drawn = Draw([Selection(0, [(arm, j) for arm in (3, 5, 3) for j in (0, 1)], None)], questions)
+    answered = {
+        (3, 0): Score(1.0),
+        (3, 1): Score(None, error="torn"),
+        (5, 0): Score(0.0),
+        (5, 1): Score(0.5),
+    }
+    policy = make_bandit("thompson", 6)
+    assert drawn.distinct == list(answered)
+    assert learn(policy, drawn, answered) == [1.0, 0.0, 0.5, 1.0]
+    assert policy.counts.tolist() == [0, 0, 0, 2, 0, 2]
+    assert policy.sums.tolist() == [0, 0, 0, 2.0, 0, 0.5]
+
+
+def test_a_planner_fills_a_round_with_several_passes_on_different_questions() -> None:
+    questions = [Question(str(k), f"q{k}", "a") for k in range(12)]
+    config = BanditConfig(arms_per_round=9, questions_per_round=2)
+    policy = make_bandit("halving", 4, budget=64, questions=2)
+    drawn = draw(policy, questions, config)
+    assert drawn is not None
+    assert [len(selection.pairs) for selection in drawn.selections] == [8, 8, 2]  # 4 + 4 + 1 arms
+    assert len(drawn.distinct) == drawn.size == 18
+    assert len({question.id for question in drawn.questions}) == 6
+    assert restored(json.loads(json.dumps(drawn.state())), questions, config) == drawn
+    learn(policy, drawn, dict.fromkeys(drawn.distinct, Score(1.0)))
+    assert policy.counts.sum() == 18
+
+
+def test_a_policy_that_learns_by_the_round_selects_once_a_round() -> None:
+    questions = [Question(str(k), f"q{k}", "a") for k in range(12)]
+    drawn = draw(make_bandit("thompson", 4), questions, BanditConfig(arms_per_round=9))
+    assert drawn is not None
+    assert len(drawn.selections) == 1
+    assert drawn.size == 4 * 8
 
 
 def test_choices_and_open_questions_can_be_mixed(model: Model) -> None:
@@ -180,6 +212,111 @@ def test_fresh_questions_are_a_sample_and_not_the_head() -> None:
 def test_too_few_questions_to_split_is_the_users_to_mend() -> None:
     with pytest.raises(PersonaError):
         load_inputs(BanditConfig(question_limit=4, domains=("nowhere",)))
+
+
+@pytest.mark.parametrize("algorithm", ["reinforce", "thompson", "halving", "exp3", "per-question"])
+def test_rounds_in_flight_are_learned_in_order_and_survive_a_crash(
+    algorithm: str, tmp_path: Path, model: Model
+) -> None:
+    config = BanditConfig(algorithm=algorithm, domains=("math",), in_flight=3, **SMALL)  # type: ignore[arg-type]
+    inputs = load_inputs(config)
+    whole = Run(tmp_path / "whole")
+    undisturbed, _ = search(config, inputs, whole, Memory(), model)
+    assert whole.metrics()[-1]["evaluations"] <= config.budget
+
+    run, memory = Run(tmp_path / "stopped"), Memory(2)
+    with pytest.raises(InterruptedError):
+        search(config, inputs, run, memory, Slow(model))
+    flights = len(json.loads(memory.saved[-1])["flights"])
+    assert 1 <= flights <= 3 if algorithm == "halving" else flights == 3  # a stage waits for its end
+    memory.stop_after = None
+    policy, _ = search(config, inputs, run, memory, Slow(model))
+    assert policy.state_dict() == undisturbed.state_dict()
+    pd.testing.assert_frame_equal(run.events(), whole.events(), check_exact=True)
+
+
+class Slow:
+    """The same answers, the first of several calls last: what comes in order must not be luck."""
+
+    def __init__(self, model: Model) -> None:
+        self.model, self.calls = model, 0
+
+    def score_choices(self, *arguments: Any) -> list[ChoiceScores]:
+        self.calls += 1
+        time.sleep(0.05 if self.calls % 3 == 1 else 0)
+        return self.model.score_choices(*arguments)
+
+
+def test_late_updates_carry_the_chances_of_their_draw(tmp_path: Path, model: Model) -> None:
+    config = BanditConfig(domains=("math",), in_flight=2, params={"lr": 0.5}, **SMALL)  # type: ignore[arg-type]
+    inputs = load_inputs(config)
+    memory = Memory(1)
+    with pytest.raises(InterruptedError):
+        search(config, inputs, Run(tmp_path), memory, model)
+    state = json.loads(memory.saved[-1])
+    policy = make_policy(config, inputs.personas)
+    policy.load_state_dict(state["policy"])
+    ((first, *_), *_) = state["flights"]
+    arms = [arm for arm, _ in first["pairs"]]
+    present = policy.chances(arms)
+    assert present is not None
+    assert not np.allclose(present, first["chances"])
+
+
+def test_what_was_learned_is_measured_on_other_benchmarks_during_the_search(
+    tmp_path: Path, model: Model
+) -> None:
+    config = BanditConfig(
+        domains=("math",),
+        transfer=("nano/fact", "nano/word"),  # type: ignore[arg-type]
+        transfer_every=4,
+        transfer_questions=30,
+        **SMALL,  # type: ignore[arg-type]
+    )
+    inputs = load_inputs(config)
+    assert {label: len(questions) for label, questions in inputs.transfer.items()} == {
+        "nano/fact": 30,
+        "nano/word": 30,
+    }
+    summary = searched(config, tmp_path, model)
+    rounds = {row["round"]: row["transfer"] for row in Run(tmp_path).metrics() if "transfer" in row}
+    assert set(rounds) == {4, 8}
+    assert rounds[4]["nano/fact"]["questions"] == 30
+    assert 0 <= rounds[8]["nano/word"]["control"] <= 1
+    assert [part["benchmark"] for part in summary["transfer"]] == ["nano/fact", "nano/word"]
+
+
+@pytest.mark.parametrize("transfer", [("nano/math",), ("nano/fact", "nano/fact")])
+def test_nothing_is_measured_twice_under_one_name(transfer: tuple[str, ...]) -> None:
+    with pytest.raises(ConfigError, match="measured anyway"):
+        load_inputs(BanditConfig(domains=("math",), transfer=transfer))  # type: ignore[arg-type]
+
+
+def test_several_benchmarks_are_searched_together(tmp_path: Path, model: Model) -> None:
+    config = BanditConfig(domains=("math",), also=("nano/fact",), **SMALL)  # type: ignore[arg-type]
+    inputs = load_inputs(config)
+    assert {question.domain for question in inputs.search} == {"math", "fact"}
+    assert searched(config, tmp_path, model)["winners"]
+
+
+def test_the_baseline_alone_needs_no_search(tmp_path: Path, model: Model) -> None:
+    config = BanditConfig(domains=("math",), search=False, **SMALL)  # type: ignore[arg-type]
+    summary = searched(config, tmp_path, model)
+    assert summary["winners"] == []
+    assert summary["evaluations"] == 0
+    assert 0.4 < summary["control"]["estimate"] < 0.75
+
+
+def test_without_baseline_there_are_accuracies_and_no_gains(tmp_path: Path, model: Model) -> None:
+    config = BanditConfig(
+        domains=("math",),
+        validation=ValidationConfig(baseline=False),
+        **SMALL,  # type: ignore[arg-type]
+    )
+    summary = searched(config, tmp_path, model)
+    assert summary["control"] is None
+    assert all(winner["gain"] is None and winner["accuracy"] for winner in summary["winners"])
+    assert "baseline" in summary["verdict"]
 
 
 def test_the_summary_is_written_last(tmp_path: Path, model: Model) -> None:

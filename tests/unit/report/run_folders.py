@@ -122,6 +122,98 @@ def make_run(
     return folder
 
 
+def make_full_run(folder: Path, names: list[str] | None = None, **summary: Any) -> Path:
+    """As `make_run`, with everything that a run can measure: prefixes that name nobody, equivalence,
+    transfer, leaders, training intervals, shrunken estimates and comparisons in training."""
+    run = make_run(folder, names)
+    content = json.loads((run / "summary.json").read_text())
+    won = [one["persona"] for one in content["winners"]]
+    content["winners"] = [
+        one | {
+            "equivalence": {"margin": 0.03, "p": 0.2, "equivalent": k == 2, "low": 0.0, "high": 0.1},
+            "over_random": {**interval(0.16 - 0.05 * k), "p": 0.002, "p_holm": 0.006, "personas": 5},
+            "over_nonsense": {**interval(0.15 - 0.05 * k), "p": 0.002, "p_holm": 0.004, "personas": 3},
+        }
+        for k, one in enumerate(content["winners"])
+    ]  # fmt: skip
+    nobody = [("(empty name)", "empty", 0.005), ("(nonsense: Bab)", "nonsense", 0.02)]
+    nobody += [("(nonsense: Rudo)", "nonsense", 0.0)]
+    content |= {
+        "baselines": [
+            {"persona": name, "role": role, "accuracy": interval(0.52 + gain), "gain": interval(gain),
+             "p": 0.6, "wins": 30, "losses": 25, "ties": 345}
+            for name, role, gain in nobody
+        ],
+        "nonsense_gain": {**interval(0.01), "p": 0.41, "personas": 2},
+        "margin": 0.03,
+        "equivalent": False,
+        "transfer": [
+            {
+                "benchmark": name, "questions": 100,
+                "control": interval(0.4, n=100), "random": interval(0.41, n=100),
+                "winners": [
+                    {"persona": one, "accuracy": interval(0.4 + gain, n=100),
+                     "gain": interval(gain, 0.08, 100), "p": 0.03, "p_holm": 0.09}
+                    for one, gain in zip(won, (0.07, 0.0, -0.02), strict=True)
+                ],
+            }
+            for name in ("hellaswag", "gsm8k")
+        ],
+        "convergence": [
+            {"group": "scholar", "pool": 0.2, "final": 0.9, "half": 26, "most": 60},
+            {"group": "layman", "pool": 0.8, "final": 0.1, "half": None, "most": None},
+        ],
+        "plan": ["7,680 evaluations over 200 personas: 38 each.", "The null maximum is +7.5 pp."],
+    }  # fmt: skip
+    (run / "summary.json").write_text(json.dumps(content | summary))
+    add_rounds(run, won)
+    add_columns(run)
+    return run
+
+
+def add_rounds(run: Path, won: list[str]) -> None:
+    """Budget, leaders, groups and transfer in `metrics.jsonl`."""
+    lines = [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+    for line in lines:
+        share = line["round"] / line["rounds"]
+        line |= {
+            "budget": 7680,
+            "groups": {"scholar": 0.2 + 0.7 * share, "layman": 0.8 - 0.7 * share},
+            "leaders": [
+                {"persona": name, "mean": 0.8, "low": 0.7, "high": 0.88, "evaluations": 64,
+                 "probability": line["top_probability"] / (k + 1)}
+                for k, name in enumerate(won)
+            ],
+        }  # fmt: skip
+        if line["round"] % 20 == 0:
+            line["transfer"] = {
+                "hellaswag": {"top": 0.4 + 0.1 * share, "control": 0.4, "questions": 100},
+                "gsm8k": {"top": None, "control": None, "questions": 100},
+            }
+    (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+
+
+def add_columns(run: Path) -> None:
+    """What the search learned of each persona, and the answers of prefixes and on other benchmarks."""
+    personas = pd.read_parquet(run / "personas.parquet")
+    personas["low"] = (personas["reward"] - 0.15).clip(lower=0)
+    personas["high"] = (personas["reward"] + 0.15).clip(upper=1)
+    personas["shrunk"] = 0.6 + 0.4 * (personas["reward"] - 0.6)
+    personas[["wins", "losses", "ties"]] = [12, 8, 20]
+    personas["birth_year"] = pd.array([1642, None] * len(personas), dtype="Int64")[: len(personas)]
+    personas["fame"] = 20.5
+    personas.to_parquet(run / "personas.parquet")
+    own = pd.read_parquet(run / "validation.parquet").assign(benchmark="nano world")
+    control = own[own["role"] == "control"]
+    parts = [own]
+    parts += [control.assign(role="empty", persona="(empty name)")]
+    parts += [control.assign(role="nonsense", persona=f"(nonsense: {name})") for name in ("Bab", "Rudo")]
+    missing = control.assign(persona="(no persona)", benchmark="hellaswag", reward=math.nan)
+    missing = missing.assign(error="too long")
+    table = pd.concat([*parts, missing, control.assign(benchmark="gsm8k")], ignore_index=True)
+    table.to_parquet(run / "validation.parquet")
+
+
 def write_tables(
     folder: Path, names: list[str], won: list[str], gains: tuple[float | None, ...], scored: bool
 ) -> None:

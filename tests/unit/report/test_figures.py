@@ -15,9 +15,9 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
 from rlpersona.report import drawing, figures
-from rlpersona.report.data import Round, Summary
 from rlpersona.report.pool import Kind
-from tests.unit.report.run_folders import interval, make_run, rounds, winner
+from rlpersona.report.records import Round, Summary
+from tests.unit.report.run_folders import interval, make_full_run, make_run, rounds, winner
 
 
 def summary_of(folder: Path, **changes: Any) -> Summary:
@@ -58,6 +58,25 @@ def test_gains_are_drawn_where_the_summary_says(tmp_path: Path) -> None:
     low, high = axes.get_xlim()
     assert low < -5
     assert high > 21.5
+
+
+def test_prefixes_and_margin_stand_beside_the_gains(tmp_path: Path) -> None:
+    content = json.loads((make_full_run(tmp_path / "run") / "summary.json").read_text())
+    summary = Summary.model_validate(content)
+    (axes,) = figures.validated_gains(summary).axes
+    centres = [x[0] for x, _ in drawn(axes, "estimate")]
+    assert centres == pytest.approx([17.0, 14.0, 6.0, 0.5, 1.0, 1.0])
+    labels = [text for text in texts(axes) if "name" in text]
+    assert labels == ["empty name", "nonsense names, together"]
+    (band,) = axes.patches
+    assert [band.get_x(), band.get_x() + band.get_width()] == pytest.approx([-3.0, 3.0])
+
+
+def test_accuracies_stand_where_there_is_no_control(tmp_path: Path) -> None:
+    summary = summary_of(tmp_path / "run", control=None)
+    (axes,) = figures.fresh_accuracies(summary).axes
+    assert [x[0] for x, _ in drawn(axes, "estimate")] == pytest.approx([69.0, 66.0, 58.0, 53.0])
+    assert texts(axes).count("not measured") == 1
 
 
 def test_unmeasured_gains_have_no_dot(tmp_path: Path) -> None:

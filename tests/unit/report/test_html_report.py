@@ -16,8 +16,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from rlpersona.errors import RunError, StorageError
+from rlpersona.report.data import read_run
 from rlpersona.report.html import random_gains, write_report
-from tests.unit.report.run_folders import make_run
+from tests.unit.report.run_folders import interval, make_full_run, make_run
 
 HOSTILE = [
     "<script>alert(1)</script>",
@@ -102,7 +103,7 @@ def test_page_says_what_was_found(tmp_path: Path) -> None:
     assert "rlpersona bandit runs/planted/config.yaml name=planted-again" in page.words
     assert "packages.torch 2.13.0" in page.words
     assert "lr: 0.1" in page.text
-    assert len([tag for tag, _ in page.tags if tag == "svg"]) == 5
+    assert len([tag for tag, _ in page.tags if tag == "svg"]) == 6
 
 
 def test_verdict_comes_before_every_other_number(tmp_path: Path) -> None:
@@ -138,7 +139,7 @@ def test_no_winners_no_rounds_no_random(tmp_path: Path) -> None:
     (run / "metrics.jsonl").write_text("")
     words = Page(write_report(run)).words
     assert "No persona was measured again" in words
-    assert "Best by luck alone, in training not measured" in words
+    assert "Best by luck alone" not in words
 
 
 def test_one_persona(tmp_path: Path) -> None:
@@ -151,7 +152,9 @@ def test_ten_thousand_personas_stay_a_small_page(tmp_path: Path) -> None:
     run = make_run(tmp_path / "many", names=[f"Person {i}" for i in range(10_000)])
     path = write_report(run)
     assert path.stat().st_size < 300_000
-    assert "The first 10 of 10,000" in Page(path).words
+    assert "The first 20 of 10,000" in Page(path).words
+    full = make_full_run(tmp_path / "full", names=[f"Person {i}" for i in range(10_000)])
+    assert write_report(full).stat().st_size < 400_000
 
 
 def test_hostile_names_stay_text(tmp_path: Path) -> None:
@@ -166,6 +169,100 @@ def test_hostile_names_stay_text(tmp_path: Path) -> None:
     assert "{{ 7 * 7 }}" in page.text  # a template is not run inside a name
     for name in HOSTILE[:6]:
         assert page.words.count(" ".join(name.split())) >= 1, name
+
+
+def test_everything_that_was_measured_is_on_the_page(tmp_path: Path) -> None:
+    path = write_report(make_full_run(tmp_path / "full"))
+    page = Page(path)
+    assert_safe(page, path.read_text())
+    # winners beside prefixes that name nobody
+    assert (
+        "Its gain over nonsense names +15.0 pp 95 % interval [+11.0, +19.0], 400 questions" in page.words
+    )
+    assert "empty name control 52.5 % [48.5, 56.5] +0.5 pp [-3.5, +4.5] 0.600" in page.words
+    assert "nonsense names control 53.0 % +1.0 pp [-3.0, +5.0] 0.410" in page.words
+    assert "Shown to lie within 3 pp of no persona (two one-sided tests): Ada Lovelace" in page.words
+    assert "+6.0 pp [+1.5, +10.5] equivalent" in page.words
+    # other benchmarks
+    assert "hellaswag , 100 questions persona accuracy" in page.words
+    assert "Isaac Newton 47.0 % [43.0, 51.0] +7.0 pp [-1.0, +15.0] 0.090 0.030" in page.words
+    assert "scholar 20.0 % 90.0 % 26 60" in page.words
+    assert "layman 80.0 % 10.0 % never never" in page.words
+    # training, and what could not be scored where
+    assert "12 / 8 / 20" in page.words
+    assert "best of equal personas by luck alone" in page.words
+    assert "nonsense names (2) 200 0 0.0 %" in page.words
+    assert "transfer to hellaswag (1) 100 100 100.0 %" in page.words
+    assert "100 × too long" in page.words
+    assert "The null maximum is +7.5 pp." in page.words
+    assert len([tag for tag, _ in page.tags if tag == "svg"]) == 8
+
+
+def test_the_answers_on_other_benchmarks_are_kept_apart(tmp_path: Path) -> None:
+    plain, full = read_run(make_run(tmp_path / "a")), read_run(make_full_run(tmp_path / "b"))
+    assert set(full.validation["benchmark"]) == {"nano world"}
+    assert list(full.elsewhere["benchmark"].unique()) == ["hellaswag", "gsm8k"]
+    assert plain.elsewhere.empty
+    assert random_gains(full.validation) == random_gains(plain.validation)
+
+
+def test_baselines_alone_make_a_page(tmp_path: Path) -> None:
+    verdict = "Baselines only: without a persona 52.0 % of 400 fresh questions are answered right."
+    run = make_full_run(
+        tmp_path / "base", winners=[], rounds=0, evaluations=0, significant=False, equivalent=False,
+        null_maximum=None, transfer=[], verdict=verdict,
+    )  # fmt: skip
+    (run / "metrics.jsonl").unlink()
+    personas = pd.read_parquet(run / "personas.parquet").assign(evaluations=0, reward=None)
+    personas.to_parquet(run / "personas.parquet")
+    answers = pd.read_parquet(run / "validation.parquet")
+    answers[answers["role"] != "winner"].to_parquet(run / "validation.parquet")
+    page = Page(write_report(run))
+    assert "baselines only: nothing was searched" in page.words
+    assert "nonsense names, together" in page.words
+    for heading in ("How did it learn?", "Who led in training?", "Where did the policy go?"):
+        assert heading not in page.words
+
+
+def test_a_skipped_baseline_shows_accuracies_and_no_gain(tmp_path: Path) -> None:
+    winners = [{"persona": "Isaac Newton", "accuracy": interval(0.69), "gain": None, "p_holm": None}]
+    run = make_run(
+        tmp_path / "skip", gains=(0.1,), winners=winners, control=None, random_gain=None,
+        significant=False, verdict="No baseline was measured: Isaac Newton answers 69.0 %.",
+    )  # fmt: skip
+    answers = pd.read_parquet(run / "validation.parquet")
+    answers[answers["role"] != "control"].to_parquet(run / "validation.parquet")
+    page = Page(write_report(run))
+    assert "no baseline, so no gain to confirm" in page.words
+    assert "no gain confirmed" not in page.words
+    assert "accuracy on fresh questions" in page.words
+    assert "69.0 % [65.0, 73.0]" in page.words
+
+
+def test_equivalence_is_the_badge_where_it_is_shown(tmp_path: Path) -> None:
+    run = make_run(
+        tmp_path / "same", verdict="No persona matters here: all alike.", significant=False,
+        equivalent=True, margin=0.03,
+    )  # fmt: skip
+    words = Page(write_report(run)).words
+    assert "shown to be no different from no persona" in words
+    assert words.startswith(
+        "same: nano world Persona bandit · run same No persona matters here all alike."
+    )
+
+
+def test_hostile_text_in_every_field_stays_text(tmp_path: Path) -> None:
+    run = make_full_run(tmp_path / "run", plan=HOSTILE)
+    for name in ("metrics.jsonl", "summary.json"):
+        content = (run / name).read_text()
+        for word, hostile in zip(
+            ("hellaswag", "scholar", "gsm8k"), HOSTILE[:1] * 2 + HOSTILE[4:5], strict=True
+        ):
+            content = content.replace(word, json.dumps(hostile)[1:-1])
+        (run / name).write_text(content)
+    path = write_report(run)
+    assert_safe(Page(path), path.read_text(encoding="utf-8"))
+    assert "<script" not in path.read_text(encoding="utf-8")
 
 
 def test_long_names_are_whole_in_the_figures(tmp_path: Path) -> None:
@@ -231,6 +328,7 @@ def test_wrong_fields_are_named(tmp_path: Path) -> None:
     (run / "summary.json").write_text(json.dumps(summary | {"winners": [{"gain": None}]}))
     with pytest.raises(RunError, match=r"winners\.0\.persona"):
         write_report(run)
+    (run / "summary.json").write_text(json.dumps(summary))
     pd.DataFrame({"name": ["A"]}).to_parquet(run / "personas.parquet")
     with pytest.raises(RunError, match="lacks the column group"):
         write_report(run)

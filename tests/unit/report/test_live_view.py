@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pty
+import re
 import threading
 import time
 from contextlib import suppress
@@ -14,9 +15,9 @@ from pathlib import Path
 import pytest
 
 from rlpersona.report import progress
-from rlpersona.report.data import Round
 from rlpersona.report.live import follow, progress_bar, watch
 from rlpersona.report.progress import Progress
+from rlpersona.report.records import Round
 from rlpersona.report.tail import RoundTail
 from tests.unit.report.run_folders import rounds
 
@@ -185,6 +186,44 @@ def test_on_a_terminal_there_is_a_bar(
     assert ("Zoë" if locale != "C" else "Zoe") in shown
     assert shown.isascii() == (locale == "C")
     assert shown.rindex("\x1b[?25h") > shown.rindex("\x1b[?25l")  # the cursor is given back
+
+
+def on_terminal(folder: Path) -> list[str]:
+    """The last picture of a finished run on a terminal."""
+    keeper, end = pty.openpty()
+    done = threading.Event()
+    done.set()
+    with os.fdopen(end, "w", encoding="utf-8") as terminal:
+        follow(folder, done, terminal)
+    last = read_all(keeper).rpartition("\x1b[1A\x1b[2K")[2]
+    return [re.sub(r"\x1b\[[?\d;]*\w", "", line).rstrip() for line in last.splitlines()]
+
+
+@pytest.mark.parametrize("columns", [120, 70, 50, 30])
+def test_leaders_are_shown_with_whole_numbers_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("TERM", "xterm-256color")
+    monkeypatch.setenv("LC_ALL", "en_US.UTF-8")
+    monkeypatch.setenv("COLUMNS", str(columns))
+    leaders = [
+        {"persona": "Marie \x1b[2JCurie " + "of Warsaw " * 9, "mean": 0.8, "low": 0.7, "high": 0.88,
+         "evaluations": 1640, "probability": 0.25},
+        {"persona": "Unseen", "mean": None, "low": None, "high": None, "evaluations": 0},
+    ]  # fmt: skip
+    row = line(12, leaders=leaders, budget=7680, draws=1600)
+    (tmp_path / "metrics.jsonl").write_text(row)
+    shown = on_terminal(tmp_path)
+    assert all(len(one) <= columns for one in shown)
+    rows = [" ".join(one.split()) for one in shown]
+    if columns >= 70:
+        assert any("spent 1,600 of 7,680 evaluations, 6,080 left" in one for one in rows)
+    numbers = ["80.0 % [70.0, 88.0]", "25.0 %", "1,640"][: {120: 3, 70: 3, 50: 1, 30: 0}[columns]]
+    curie = next(one for one in rows if one.startswith("Marie"))
+    assert curie.endswith(" ".join(["...", *numbers]))
+    assert next(one for one in rows if one.startswith("Unseen")) == " ".join(
+        ["Unseen", "not measured", "not measured", "0"][: len(numbers) + 1]
+    )
 
 
 def test_progress_bar_in_a_log() -> None:

@@ -75,6 +75,10 @@ def test_shortened_text_fits(text: str) -> None:
     assert cell_len(words.shorten(words.clean(text), 20)) <= 20
 
 
+def test_our_own_signs_survive_ascii() -> None:
+    assert words.ascii_text("within ±3 – José’s 紫") == "within +-3 - Jose's \\u7d2b"
+
+
 def test_wrap_prefers_spaces() -> None:
     assert words.wrap("Marie Curie of Warsaw", 12) == ["Marie Curie", "of Warsaw"]
     assert words.wrap("abcdefghij", 4) == ["abcd", "efgh", "ij"]

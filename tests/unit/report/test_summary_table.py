@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 
 from rlpersona.errors import RunError
+from rlpersona.report.records import Summary
 from rlpersona.report.table import print_summary
-from tests.unit.report.run_folders import interval, make_run, winner
+from rlpersona.report.words import equivalence
+from tests.unit.report.run_folders import interval, make_full_run, make_run, winner
 
 LONG = "Her Serene Highness the Margravine " * 3 + "Z" * 90
 
@@ -56,6 +58,41 @@ def test_the_nested_random_gain_is_read(tmp_path: Path) -> None:
     assert "+2.0 pp [+1.0, +3.0]" in printed(summary_of(tmp_path / "run", random_gain=nested))
     empty = nested | {"gain": None, "p": None}
     assert "+2.0 pp" not in printed(summary_of(tmp_path / "run2", random_gain=empty))
+
+
+def test_prefixes_that_name_nobody_and_remarks(tmp_path: Path) -> None:
+    text = printed(json.loads((make_full_run(tmp_path / "run") / "summary.json").read_text()))
+    rows = [" ".join(line.split()) for line in text.splitlines()]
+    assert "empty name 52.5 % [48.5, 56.5] +0.5 pp [-3.5, +4.5] 0.600* 400" in rows
+    # The mean of the names where the pooled share was not kept: (54 + 52) / 2.
+    assert "nonsense names 53.0 % +1.0 pp [-3.0, +5.0] 0.410* 400" in rows
+    assert "Isaac Newton over nonsense names: +15.0 pp [+11.0, +19.0], p (Holm) 0.004." in rows
+    best = "the most is gained by Isaac Newton: +7.0 pp [-1.0, +15.0], p (Holm) 0.090."
+    assert f"On gsm8k, 100 questions, {best}" in rows
+    assert any(row.endswith("Ada Lovelace (1 of 3 winners).") for row in rows)
+
+
+@pytest.mark.parametrize(
+    ("alike", "significant", "sentence"),
+    [
+        ((True, True), False, "Every winner is shown to lie within 2.5 pp of no persona"),
+        ((True, None), False, "Every winner is shown to lie within"),
+        ((False, True), False, "(two one-sided tests): B (1 of 2 winners)."),
+        ((False, False), False, "neither shown nor ruled out."),
+        ((False, False), True, None),
+        ((None, None), False, None),
+    ],
+)
+def test_equivalence_in_a_sentence(
+    tmp_path: Path, alike: tuple[bool | None, ...], significant: bool, sentence: str | None
+) -> None:
+    winners = [
+        winner(name, 0.0, equivalence=None if one is None else {"margin": 0.025, "equivalent": one})
+        for name, one in zip("AB", alike, strict=True)
+    ]
+    content = summary_of(tmp_path / "run", winners=winners, margin=0.025, significant=significant)
+    found = equivalence(Summary.model_validate(content))
+    assert found is None if sentence is None else sentence in str(found)
 
 
 def test_nothing_measured_is_said_and_never_zero(tmp_path: Path) -> None:

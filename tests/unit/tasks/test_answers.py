@@ -37,6 +37,11 @@ def test_gold_letters(text: str, expected: str | None) -> None:
     assert extract_letter(text) == expected
 
 
+@pytest.mark.parametrize(("text", "expected"), gold.FIVE_LETTERS)
+def test_gold_letters_of_five(text: str, expected: str | None) -> None:
+    assert extract_letter(text, "ABCDE") == expected
+
+
 def test_the_gold_tables_are_large_and_have_no_repeats() -> None:
     assert len(gold.NUMBERS) >= 60
     assert len({text for text, _ in gold.NUMBERS}) == len(gold.NUMBERS)

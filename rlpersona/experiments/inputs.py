@@ -1,0 +1,125 @@
+"""What an experiment works on, and the policy that fits it."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from rlpersona.bandits import BANDITS, Bandit, make_bandit
+from rlpersona.config import BanditConfig, ModelConfig, SourceConfig
+from rlpersona.errors import ConfigError, DataError
+from rlpersona.experiments.origin import of_texts
+from rlpersona.models.locate import portable
+from rlpersona.personas.features import persona_features
+from rlpersona.personas.roster import load_personas
+from rlpersona.tasks import check_scoring, fingerprint, load_questions, set_apart
+from rlpersona.types import Persona, Question
+
+CONTEXT = 64  # features of a question that a per-question policy sees
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """Who answers, with which model, and disjoint sets of questions.
+
+    `search` and `fresh` share no text; `transfer` holds those of other benchmarks, by label.
+    """
+
+    model: ModelConfig
+    personas: list[Persona]
+    search: list[Question]
+    fresh: list[Question]
+    transfer: dict[str, list[Question]] = field(default_factory=dict)
+
+    def fingerprints(self) -> dict[str, str]:
+        """A hash for each part of the data, the order of the personas included."""
+        return {
+            "personas": of_texts(f"{k} {persona}" for k, persona in enumerate(self.personas)),
+            "search": fingerprint(self.search),
+            "fresh": fingerprint(self.fresh),
+            **{f"transfer {label}": fingerprint(asked) for label, asked in self.transfer.items()},
+        }
+
+
+def load_inputs(config: BanditConfig) -> Inputs:
+    """Read personas and questions, and set the fresh questions apart (at most half of all).
+
+    Raises PersonaErrors for whatever cannot be found or read, the model's folder included.
+    """
+    personas = load_personas(
+        config.personas,
+        limit=config.persona_limit,
+        sample=config.persona_sample,
+        groups=config.persona_groups,
+        bystanders=config.bystanders,
+        seed=config.seed,
+        prefix=config.prefix,
+        duplicates=config.duplicates,
+    )
+    questions = [q for source in sources(config) for q in questions_of(source, config.seed)]
+    if len(questions) < 4:
+        raise DataError(
+            f"{len(questions)} questions are too few to search on some and validate on others."
+        )
+    check_scoring(questions, config.mode)
+    search, fresh = set_apart(
+        questions, min(config.validation.questions, len(questions) // 2), config.seed
+    )
+    seen = {question.text for question in search}
+    transfer: dict[str, list[Question]] = {}
+    for source in config.transfer:
+        if source.label in {*transfer, searched_label(config)}:
+            raise ConfigError(f"transfer={source.label} is measured anyway.", "Give other benchmarks.")
+        others = [q for q in questions_of(source, config.seed) if q.text not in seen]
+        if not others:
+            raise DataError(
+                f"transfer={source.label}: the search asks all of its questions",
+                "Give another benchmark, or other domains of it.",
+            )
+        check_scoring(others, config.mode)
+        transfer[source.label] = set_apart(others, config.transfer_questions, config.seed)[1]
+    # Replicas work in folders of their own, from which a relative path leads nowhere.
+    model = config.model.model_copy(update={"name": portable(config.model.name)})
+    return Inputs(model, personas, search, fresh, transfer)
+
+
+def sources(config: BanditConfig) -> list[SourceConfig]:
+    """The benchmarks to search on: the main one and those of `also`."""
+    main = SourceConfig(
+        benchmark=config.benchmark,
+        data=config.data,
+        domains=config.domains,
+        question_limit=config.question_limit,
+    )
+    return [main, *config.also]
+
+
+def searched_label(config: BanditConfig) -> str:
+    """What is searched on, in tables."""
+    return " + ".join(source.label for source in sources(config))
+
+
+def questions_of(source: SourceConfig, seed: int) -> list[Question]:
+    """The questions that a source describes."""
+    return load_questions(
+        source.benchmark,
+        data=source.data,
+        seed=seed,
+        limit=source.question_limit,
+        domains=source.domains,
+    )
+
+
+def make_policy(config: BanditConfig, personas: Sequence[Persona]) -> Bandit:
+    """The configured algorithm; it is told of budget and features what its parameters ask for."""
+    ours = {"budget": config.budget, "questions": config.questions_per_round, "context_size": CONTEXT}
+    for name in config.params.keys() & {"arms", "seed", "name", "features", *ours}:
+        raise ConfigError(f"params.{name} is not yours to set.", "It follows from the other settings.")
+    given: dict[str, object] = {}
+    if config.algorithm in BANDITS:
+        asked = inspect.signature(BANDITS[config.algorithm]).parameters
+        given = {name: value for name, value in ours.items() if name in asked}
+        if BANDITS[config.algorithm].contextual:
+            given["features"] = persona_features(personas, use=config.features)
+    return make_bandit(config.algorithm, len(personas), config.seed, **given, **config.params)
