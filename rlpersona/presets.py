@@ -8,7 +8,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import TypeVar
 
-from rlpersona.config import BanditConfig, ModelConfig, SourceConfig, TemporalConfig, ValidationConfig
+from rlpersona.config import (
+    BanditConfig,
+    LabelConfig,
+    ModelConfig,
+    SourceConfig,
+    TemporalConfig,
+    ValidationConfig,
+)
 from rlpersona.errors import ConfigError, did_you_mean
 
 ConfigT = TypeVar("ConfigT")
@@ -132,6 +139,27 @@ def eras() -> TemporalConfig:
 
 
 TEMPORAL: dict[str, Callable[[], TemporalConfig]] = {"eras": eras}
+
+
+def nano_persuasion() -> LabelConfig:
+    """Which of two short posts persuades? Pairs from the embedded model, one per prompt of its world.
+
+    Expected: under 10 s on one core, free.
+    """
+    return LabelConfig(name="nano-persuasion", domains=("persuade",), answers=4, pairs_per_prompt=2)
+
+
+def nano_facts() -> LabelConfig:
+    """A scholar against a liar on questions of fact: a judge that knows should prefer the scholar."""
+    return LabelConfig(
+        name="nano-facts", domains=("fact",), prompt_limit=100, writers=("Herodotus", "a liar")
+    )
+
+
+LABEL: dict[str, Callable[[], LabelConfig]] = {
+    "nano-persuasion": nano_persuasion,
+    "nano-facts": nano_facts,
+}
 
 
 def preset(name: str) -> BanditConfig:

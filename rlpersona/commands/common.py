@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import click
 
 from rlpersona.errors import ConfigError, did_you_mean
+
+if TYPE_CHECKING:
+    from rlpersona.config import Config, RunConfig
+
+ConfigT = TypeVar("ConfigT", bound="RunConfig")
+CONFIG_FILES = {".yaml", ".yml", ".json"}
 
 
 class Commands(click.Group):
@@ -21,6 +30,16 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
 
+class Experiment(Commands):
+    """A group whose `run` need not be written: `bandit quickstart` is `bandit run quickstart`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put `run` in front of words that name no command."""
+        if not args or args[0] not in {*self.commands, *ctx.help_option_names}:
+            args = ["run", *args]
+        return super().parse_args(ctx, args)
+
+
 runs_option = click.option(
     "--runs",
     "root",
@@ -30,3 +49,41 @@ runs_option = click.option(
     show_default=True,
     help="Folder of the runs.",
 )
+
+
+def print_config(config: Config) -> None:
+    """The resolved config as YAML, to be saved and run."""
+    import yaml
+
+    values = config.model_dump(mode="json")
+    click.echo(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), nl=False)
+
+
+def configured(
+    what: tuple[str, ...],
+    plain: ConfigT,
+    known: dict[str, Callable[[], ConfigT]],
+    resume_root: Path | None = None,
+) -> ConfigT:
+    """The config that the words on the command line mean.
+
+    Words with `=` are settings, words that end in .yaml, .yml or .json are files, the others presets of
+    `known`; `plain` is the base without one. With `resume_root` and no preset or file, the saved config
+    of the named run is the base.
+    """
+    from rlpersona import presets
+    from rlpersona.resolve import resolve
+    from rlpersona.store import CONFIG
+
+    settings = [word for word in what if "=" in word]
+    files = [
+        Path(word) for word in what if "=" not in word and Path(word).suffix.lower() in CONFIG_FILES
+    ]
+    chosen = [word for word in what if "=" not in word and Path(word).suffix.lower() not in CONFIG_FILES]
+    if len(chosen) > 1:
+        raise ConfigError(f"Two presets: {' and '.join(chosen)}.", "Name one; a setting is key=value.")
+    base = presets.chosen(chosen[0], known) if chosen else plain
+    if resume_root is not None and not chosen and not files:
+        saved = resume_root / resolve(base, (), settings, os.environ).name / CONFIG
+        files = [saved] if saved.exists() else []
+    return resolve(base, files, settings, os.environ)

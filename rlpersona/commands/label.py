@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from rlpersona.commands.common import Commands, runs_option
+from rlpersona.commands.common import CONFIG_FILES, Commands, print_config, runs_option
 from rlpersona.errors import ConfigError, RunExistsError, did_you_mean
 
 if TYPE_CHECKING:
-    from rlpersona.preferences.config import LabelConfig
+    from rlpersona.config import LabelConfig
     from rlpersona.store import Run
 
 LIMIT = click.FloatRange(min=0, min_open=True)
-CONFIG_FILES = {".yaml", ".yml", ".json"}
 
 preset_option = click.option("--preset", help="The same as the preset's name among WHAT.")
 dry_option = click.option("--dry-run", is_flag=True, help="Print the resolved config and stop.")
@@ -194,9 +193,10 @@ def label_config(what: tuple[str, ...], preset: str | None, root: Path) -> tuple
     Words with `=` are settings, words that end in .yaml, .yml or .json files, the other one a preset or
     an existing run. An existing run's saved config stands where nothing else is said.
     """
+    from rlpersona.config import LabelConfig
     from rlpersona.errors import RunError
     from rlpersona.experiments.pairing import is_prepared, saved_config
-    from rlpersona.preferences.config import LABEL, LabelConfig
+    from rlpersona.presets import LABEL
     from rlpersona.resolve import resolve
     from rlpersona.store import Run, names
 
@@ -235,11 +235,3 @@ def login_name() -> str:
         return re.sub(r"[^A-Za-z0-9._-]", "-", getpass.getuser())[:64] or "me"
     except (KeyError, OSError):
         return "me"
-
-
-def print_config(config: LabelConfig) -> None:
-    """The resolved config as YAML."""
-    import yaml
-
-    values = config.model_dump(mode="json")
-    click.echo(yaml.safe_dump(values, sort_keys=False, allow_unicode=True), nl=False)

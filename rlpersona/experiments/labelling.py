@@ -12,11 +12,11 @@ from typing import Any, TextIO
 
 import pandas as pd
 
+from rlpersona.config import LabelConfig
 from rlpersona.errors import ConfigError
 from rlpersona.experiments.pairing import LABELS, all_labels
 from rlpersona.judges import base
 from rlpersona.preferences.checks import Examination, examine
-from rlpersona.preferences.config import LabelConfig
 from rlpersona.preferences.desk import Desk
 from rlpersona.preferences.export import majority, preference_rows
 from rlpersona.preferences.labels import Label, LabelBook, label_file, now

@@ -21,9 +21,9 @@ from pathlib import Path
 
 import yaml
 
+from rlpersona.config import LabelConfig
 from rlpersona.errors import DataError, RunError
 from rlpersona.models.locate import portable
-from rlpersona.preferences.config import LabelConfig
 from rlpersona.preferences.labels import Label, LabelBook, annotators, label_file, read_labels
 from rlpersona.preferences.pairs import Answer, Pair, fingerprint, make_pairs
 from rlpersona.preferences.reading import read_pairs

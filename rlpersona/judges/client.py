@@ -136,7 +136,9 @@ class JudgeClient:
         """
         wanted = {call.key: call for call in calls}
         settled = self._known(wanted)
-        todo = deque(call for key, call in wanted.items() if key not in settled)
+        # What is under way since an interrupted `ask` comes in with the others.
+        begun = settled.keys() | self._reserved.keys()
+        todo = deque(call for key, call in wanted.items() if key not in begun)
         if self.cap.limit is not None:
             require_prices(todo, self.endpoint.prices)
         if on_done is not None and settled:
@@ -181,11 +183,10 @@ class JudgeClient:
         return free and (not self.workers.under_way or self.cap.fits(self._most(call)))
 
     def _hand_out(self, call: ApiCall) -> None:
-        if call.key not in self._reserved:  # else it is under way since an earlier, interrupted `ask`
-            most = self._most(call)
-            self.cap.reserve(most)
-            self._reserved[call.key] = most
-            self.workers.put(call.key, call)
+        most = self._most(call)
+        self.cap.reserve(most)
+        self._reserved[call.key] = most
+        self.workers.put(call.key, call)
 
     def _recorded(self, timeout: float) -> list[Outcome]:
         """The next outcomes, safe on the disk; none if `timeout` seconds go by."""

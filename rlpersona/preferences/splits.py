@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Sequence
 from typing import Literal
 
-from rlpersona.preferences.config import SplitConfig
+from rlpersona.config import SplitConfig
 from rlpersona.preferences.pairs import Pair
 from rlpersona.tasks.identity import unit
 

@@ -15,7 +15,7 @@ LAYERS = [
     ["personas", "tasks", "models", "bandits", "judges", "preferences", "stats"],
     ["store", "provenance", "runtime"],
     ["experiments", "report"],
-    ["doctor", "cli"],
+    ["doctor", "commands", "cli"],
 ]
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
 # Siblings of one layer that may know each other.
@@ -27,7 +27,9 @@ NEIGHBOURS = {
     "personas": {"models", "tasks"},  # the nano world's names; reading rows of files
     "runtime": {"store"},
     "experiments": {"report"},
-    "cli": {"doctor"},
+    "judges": {"models", "stats", "store"},  # the ledger writes as a run folder does
+    "preferences": {"tasks", "stats", "judges"},
+    "cli": {"doctor", "commands"},
 }
 
 

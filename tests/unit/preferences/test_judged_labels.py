@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from rlpersona.config import LabelConfig
 from rlpersona.errors import ConfigError, JudgeError
 from rlpersona.experiments.judging import JudgeChoice, machine_name, opened_judge, resume_command
 from rlpersona.experiments.labelling import as_label, check, label_by_judge, write_splits
 from rlpersona.experiments.pairing import LABELS
 from rlpersona.judges import base
-from rlpersona.preferences.config import LabelConfig
 from rlpersona.preferences.labels import Label, LabelBook, label_file, read_labels
 from rlpersona.preferences.pairs import Pair
 from rlpersona.store import Run

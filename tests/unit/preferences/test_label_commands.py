@@ -11,8 +11,8 @@ import yaml
 from click.testing import CliRunner, Result
 
 from rlpersona.commands.label import label, label_config
+from rlpersona.config import LabelConfig
 from rlpersona.errors import ConfigError, PersonaError, RunError
-from rlpersona.preferences.config import LabelConfig
 
 
 def run(*words: str) -> Result:

@@ -7,10 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from rlpersona.config import ModelConfig
+from rlpersona.config import LabelConfig, ModelConfig
 from rlpersona.experiments.pairing import sample_answers
 from rlpersona.models import load_model
-from rlpersona.preferences.config import LabelConfig
 from rlpersona.store import Run
 from rlpersona.tasks import load_questions
 from rlpersona.types import Completion, Model, Prompt, Sampling

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from rlpersona.config import LabelConfig, SplitConfig
 from rlpersona.errors import ConfigError
-from rlpersona.preferences.config import LabelConfig, SplitConfig, label_preset
 from rlpersona.preferences.export import majority, preference_rows
 from rlpersona.preferences.labels import Label
 from rlpersona.preferences.pairs import Pair
@@ -84,9 +84,9 @@ def test_an_even_vote_is_a_tie_whoever_votes_first() -> None:
 
 
 def test_presets_are_found_and_misspelt_ones_suggested() -> None:
-    assert label_preset("nano-persuasion").domains == ("persuade",)
+    assert chosen("nano-persuasion", LABEL).domains == ("persuade",)
     with pytest.raises(ConfigError, match="nano-persuation") as caught:
-        label_preset("nano-persuation")
+        chosen("nano-persuation", LABEL)
     assert "nano-persuasion" in caught.value.hint
 
 
