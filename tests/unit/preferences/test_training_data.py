@@ -12,6 +12,7 @@ from rlpersona.preferences.export import majority, preference_rows
 from rlpersona.preferences.labels import Label
 from rlpersona.preferences.pairs import Pair
 from rlpersona.preferences.splits import part_of, split
+from rlpersona.presets import LABEL, chosen
 from rlpersona.resolve import resolve
 
 SHARES = SplitConfig()
