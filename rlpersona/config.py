@@ -131,6 +131,21 @@ class SourceConfig(Config):
         return "/".join([self.benchmark, *(["+".join(self.domains)] if self.domains else [])])
 
 
+class JudgeConfig(Config):
+    """Who decides between two answers, and what it may cost."""
+
+    by: Literal["rules", "openai", "anthropic"] = Field(
+        "rules", description="rules over the nano world, or a model behind an API"
+    )
+    model: str = Field("", description="the judging model's name at its provider")
+    base_url: str = Field("", description="another server that speaks the provider's protocol")
+    both_orders: bool = Field(True, description="ask with either answer first; where they differ: a tie")
+    max_cost: float | None = Field(None, ge=0, description="stop before this many dollars")
+    requests_per_minute: float | None = Field(None, gt=0)
+    tokens_per_minute: float | None = Field(None, gt=0)
+    prices: str | None = Field(None, description="YAML file of prices by model")
+
+
 Sources = Annotated[tuple[SourceConfig, ...], BeforeValidator(listed)]
 
 
@@ -158,10 +173,13 @@ class BanditConfig(RunConfig):
         description="likelihood: of each choice's text; letters: of the letter of each listed choice; "
         "generate: the letter is read from a written answer",
     )
-    reward: Literal["accuracy", "probability"] = Field(
+    reward: Literal["accuracy", "probability", "judged"] = Field(
         "accuracy",
-        description="accuracy: 1 if the likeliest choice is right; probability: that of the right one",
+        description="accuracy: 1 if the likeliest choice is right; probability: that of the right one; "
+        "judged: 1 if a judge prefers the persona's written answer to that of no persona, 1/2 for a tie",
     )
+    judge: JudgeConfig = JudgeConfig()
+    temperature: float = Field(0.0, ge=0, description="of written answers; 0: greedy")
     normalise: Literal["none", "tokens", "characters"] = Field(
         "none", description="divide a choice's log-likelihood by its length"
     )
@@ -209,6 +227,11 @@ class BanditConfig(RunConfig):
     validation: ValidationConfig = ValidationConfig()
 
     @property
+    def measured(self) -> Literal["accuracy", "judged"]:
+        """What fresh questions measure."""
+        return "judged" if self.reward == "judged" else "accuracy"
+
+    @property
     def budget(self) -> int:
         """Question evaluations that the search spends at most."""
         return self.rounds * self.arms_per_round * self.questions_per_round
@@ -231,6 +254,7 @@ class TemporalConfig(RunConfig):
         "none", description="divide a choice's log-likelihood by its length"
     )
     max_tokens: int = Field(256, ge=1, description="longest written answer")
+    temperature: float = Field(0.0, ge=0, description="of written answers; 0: greedy")
     abstain: bool = Field(False, description="add the choice 'I do not know.' to every question")
 
     labels: Names = Field(

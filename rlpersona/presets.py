@@ -72,6 +72,24 @@ def truth() -> BanditConfig:
     )
 
 
+def judged() -> BanditConfig:
+    """Which persona argues best? A judge compares its answers with those of no persona.
+
+    On nano the judge is a set of rules that know its world. Expected: teachers, who give more
+    reasons and are polite. Under two minutes on two cores, free. With a judge behind an API:
+    `rlpersona bandit judged judge.by=anthropic judge.model=MODEL judge.max_cost=5 model=...`.
+    """
+    return BanditConfig(
+        name="judged",
+        domains=("persuade", "advice"),
+        reward="judged",
+        max_tokens=64,
+        temperature=1.0,
+        params={"lr": 0.15},
+        validation=ValidationConfig(questions=100),
+    )
+
+
 def tenthousand() -> BanditConfig:
     """Ten thousand notable people on the nano world's sums, 200,000 evaluations.
 
@@ -122,6 +140,7 @@ BANDIT: dict[str, Callable[[], BanditConfig]] = {
     "facts": facts,
     "hellaswag": hellaswag,
     "truth": truth,
+    "judged": judged,
     "tenthousand": tenthousand,
     "names": names,
 }

@@ -81,6 +81,7 @@ def ai(
         estimate_cost,
         machine_name,
         opened_judge,
+        resume_command,
     )
     from rlpersona.experiments.labelling import check, label_by_judge
     from rlpersona.experiments.pairing import LABELS, open_pairs, prepare
@@ -99,7 +100,7 @@ def ai(
             f"Run '{run.name}' has labels of '{name}'.",
             "Continue them with --resume, or label under another name: --annotator ai-again",
         )
-    with opened_judge(chosen, run, name) as ready:
+    with opened_judge(chosen, run, resume_command(chosen, run, name)) as ready:
         block = RULES_BLOCK if chosen.judge == "rules" else API_BLOCK
         label_by_judge(run, pairs, ready, name, block)
     print_examination(check(run, pairs), run.name)

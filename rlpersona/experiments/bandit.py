@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import sys
 import time
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -25,9 +26,11 @@ from rlpersona.config import BanditConfig
 from rlpersona.experiments.evaluation import evaluate
 from rlpersona.experiments.flights import Flights
 from rlpersona.experiments.inputs import Inputs, load_inputs, make_policy
+from rlpersona.experiments.judging import choice_of, opened_judge
 from rlpersona.experiments.origin import record_origin
 from rlpersona.experiments.rounds import events, learn, metrics
 from rlpersona.experiments.validation import planned, validate
+from rlpersona.judges.base import Judge
 from rlpersona.personas.roster import NO_PERSONA
 from rlpersona.report.live import watch
 from rlpersona.runtime.model import PooledModel
@@ -66,13 +69,29 @@ def search_and_validate(
     config: BanditConfig, inputs: Inputs, run: Run, checkpoints: Checkpoints
 ) -> None:
     """The job: search with checkpoints, then the fresh measurement, which ends in `summary.json`."""
-    with closing(PooledModel(inputs.model)) as model:
-        policy, seconds = search(config, inputs, run, checkpoints, model)
-        validate(config, inputs, run, policy, model, seconds)
+    with closing(PooledModel(inputs.model)) as model, judge_of(config, run) as judge:
+        policy, seconds = search(config, inputs, run, checkpoints, model, judge)
+        validate(config, inputs, run, policy, model, seconds, judge)
+
+
+@contextmanager
+def judge_of(config: BanditConfig, run: Run) -> Iterator[Judge | None]:
+    """The judge that the reward needs, if it needs one; its calls are kept in the run folder."""
+    if config.reward != "judged":
+        yield None
+        return
+    again = f"rlpersona bandit name={run.name} --resume --runs {run.folder.parent}"
+    with opened_judge(choice_of(config.judge), run, again) as judge:
+        yield judge
 
 
 def search(
-    config: BanditConfig, inputs: Inputs, run: Run, checkpoints: Checkpoints, model: Model
+    config: BanditConfig,
+    inputs: Inputs,
+    run: Run,
+    checkpoints: Checkpoints,
+    model: Model,
+    judge: Judge | None = None,
 ) -> tuple[Bandit, float]:
     """Spend the budget; return the policy and the seconds of work.
 
@@ -89,7 +108,7 @@ def search(
     first = state["round"] + 1
 
     saved = state.pop("flights", ())
-    with closing(Flights(config, inputs, policy, model, state["draws"], saved)) as flights:
+    with closing(Flights(config, inputs, policy, model, state["draws"], saved, judge)) as flights:
         going = config.search and flights.more()
         while going:
             asked, answered = flights.next()
@@ -104,7 +123,7 @@ def search(
             rows += events(state["round"], inputs.personas, asked, answered)
             measured = metrics(config, inputs.personas, policy, state, earned)
             if config.transfer_every and state["round"] % config.transfer_every == 0:
-                measured["transfer"] = transfer(config, inputs, policy, model)
+                measured["transfer"] = transfer(config, inputs, policy, model, judge)
             run.append_metrics(measured)
 
             going = flights.more()
@@ -117,13 +136,13 @@ def search(
 
 
 def transfer(
-    config: BanditConfig, inputs: Inputs, policy: Bandit, model: Model
+    config: BanditConfig, inputs: Inputs, policy: Bandit, model: Model, judge: Judge | None = None
 ) -> dict[str, dict[str, Any]]:
     """Accuracy of the policy's best personas, and of none, on the other benchmarks."""
     people: list[Persona] = [inputs.personas[arm] for arm in policy.ranking(config.validation.winners)]
     found = {}
     for label, questions in inputs.transfer.items():
-        scores = evaluate(model, [NO_PERSONA, *people], questions, config, "accuracy")
+        scores = evaluate(model, [NO_PERSONA, *people], questions, config, config.measured, judge)
         control, top = mean_reward(scores[:1]), mean_reward(scores[1:])
         found[label] = {"top": top, "control": control, "questions": len(questions)}
     return found

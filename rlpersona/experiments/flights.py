@@ -12,6 +12,7 @@ from rlpersona.config import BanditConfig
 from rlpersona.experiments.evaluation import evaluate_pairs
 from rlpersona.experiments.inputs import Inputs
 from rlpersona.experiments.rounds import Answers, Draw, draw, restored
+from rlpersona.judges.base import Judge
 from rlpersona.types import Model, Score
 
 
@@ -31,7 +32,9 @@ class Flights:
         model: Model,
         spent: int = 0,
         saved: Sequence[list[dict[str, Any]]] = (),
+        judge: Judge | None = None,
     ) -> None:
+        self._judge = judge
         self._config, self._inputs, self._policy, self._model = config, inputs, policy, model
         self._drawn = spent
         self._threads = ThreadPoolExecutor(config.in_flight, thread_name_prefix="round")
@@ -66,6 +69,6 @@ class Flights:
         people, questions = self._inputs.personas, asked.questions
         pairs = [(people[arm], questions[j]) for arm, j in asked.distinct]
         scores = self._threads.submit(
-            evaluate_pairs, self._model, pairs, self._config, self._config.reward
+            evaluate_pairs, self._model, pairs, self._config, self._config.reward, self._judge
         )
         self._under_way.append((asked, scores))

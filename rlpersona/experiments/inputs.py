@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from rlpersona.bandits import BANDITS, Bandit, make_bandit
 from rlpersona.config import BanditConfig, ModelConfig, SourceConfig
 from rlpersona.errors import ConfigError, DataError
+from rlpersona.experiments.judging import choice_of
 from rlpersona.experiments.origin import of_texts
 from rlpersona.models.locate import portable
 from rlpersona.personas.features import persona_features
@@ -62,7 +63,7 @@ def load_inputs(config: BanditConfig) -> Inputs:
         raise DataError(
             f"{len(questions)} questions are too few to search on some and validate on others."
         )
-    check_scoring(questions, config.mode)
+    check(questions, config)
     search, fresh = set_apart(
         questions, min(config.validation.questions, len(questions) // 2), config.seed
     )
@@ -77,11 +78,19 @@ def load_inputs(config: BanditConfig) -> Inputs:
                 f"transfer={source.label}: the search asks all of its questions",
                 "Give another benchmark, or other domains of it.",
             )
-        check_scoring(others, config.mode)
+        check(others, config)
         transfer[source.label] = set_apart(others, config.transfer_questions, config.seed)[1]
     # Replicas work in folders of their own, from which a relative path leads nowhere.
     model = config.model.model_copy(update={"name": portable(config.model.name)})
     return Inputs(model, personas, search, fresh, transfer)
+
+
+def check(questions: Sequence[Question], config: BanditConfig) -> None:
+    """ConfigError where a question cannot be scored as the config wants it."""
+    if config.reward == "judged":
+        choice_of(config.judge)
+    else:
+        check_scoring(questions, config.mode)
 
 
 def sources(config: BanditConfig) -> list[SourceConfig]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import re
 import shlex
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, cast
 
+from rlpersona.config import JudgeConfig
 from rlpersona.errors import ConfigError, did_you_mean
 from rlpersona.judges.asking import JudgeModel
 from rlpersona.judges.base import Judge
@@ -57,6 +59,12 @@ class JudgeChoice:
         return JudgeModel(provider, self.model, self.base_url)
 
 
+def choice_of(config: JudgeConfig) -> JudgeChoice:
+    """The judge that a config names."""
+    given = config.model_dump(exclude={"by", "prices"})
+    return JudgeChoice(config.by, prices=Path(config.prices) if config.prices else None, **given)
+
+
 def machine_name(choice: JudgeChoice, annotator: str | None) -> str:
     """The name of a judge's labels: `ai-` and the model, in letters that a file's name may have."""
     if annotator is not None and not annotator.startswith("ai-"):
@@ -68,8 +76,8 @@ def machine_name(choice: JudgeChoice, annotator: str | None) -> str:
 
 
 @contextmanager
-def opened_judge(choice: JudgeChoice, run: Run, annotator: str) -> Iterator[Judge]:
-    """The judge whose labels are called `annotator`, ready to compare while the block works.
+def opened_judge(choice: JudgeChoice, run: Run, again: str) -> Iterator[Judge]:
+    """The judge, ready to compare while the block works; `again` is the command that goes on.
 
     One behind an API asks through an actor of Ray, keeps every call in the run's ledger and is paid for
     none twice. Raises JudgeError without a key, RunLockedError if another process writes the ledger.
@@ -90,16 +98,16 @@ def opened_judge(choice: JudgeChoice, run: Run, annotator: str) -> Iterator[Judg
         choice.tokens_per_minute,
         prices=load_prices(choice.prices),
     )
-    again = resume_command(choice, run, annotator)
     with (
         Ledger.open(run.folder / CALLS) as ledger,
         ray_session(),
         judge_client(endpoint, ledger, choice.max_cost, again) as client,
     ):
+        turn = threading.Lock()  # rounds in flight ask from threads of their own
 
         def ask(calls: Sequence[ApiCall]) -> list[Outcome]:
             answered = 0
-            with counter("calls answered") as done:
+            with turn, counter("calls answered") as done:
 
                 def more(n: int) -> None:
                     nonlocal answered

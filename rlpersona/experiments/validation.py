@@ -22,6 +22,7 @@ from rlpersona.experiments.evaluation import evaluate
 from rlpersona.experiments.inputs import Inputs, searched_label
 from rlpersona.experiments.learned import learned_table, selection_noise
 from rlpersona.experiments.planning import plan_for
+from rlpersona.judges.base import Judge
 from rlpersona.personas.controls import empty_persona, nonsense_personas
 from rlpersona.personas.roster import NO_PERSONA
 from rlpersona.report.plan import plan_lines
@@ -32,7 +33,13 @@ Roles = list[tuple[str, Persona]]
 
 
 def validate(
-    config: BanditConfig, inputs: Inputs, run: Run, policy: Bandit, model: Model, seconds: float
+    config: BanditConfig,
+    inputs: Inputs,
+    run: Run,
+    policy: Bandit,
+    model: Model,
+    seconds: float,
+    judge: Judge | None = None,
 ) -> dict[str, Any]:
     """Measure on fresh questions and write the tables and `summary.json` (last).
 
@@ -42,9 +49,9 @@ def validate(
     ranked = policy.ranking(config.validation.winners) if config.search else ()
     roles = roles_of(config, inputs.personas, [inputs.personas[arm] for arm in ranked])
     main = searched_label(config)
-    fresh = measure(config, model, roles, main, inputs.fresh)
+    fresh = measure(config, model, roles, main, inputs.fresh, judge)
     others = {
-        label: measure(config, model, roles, label, questions)
+        label: measure(config, model, roles, label, questions, judge)
         for label, questions in inputs.transfer.items()
     }
     learned = learned_table(inputs.personas, policy, run.compact_events(), level)
@@ -113,11 +120,17 @@ def invented(
 
 
 def measure(
-    config: BanditConfig, model: Model, roles: Roles, label: str, questions: Sequence[Question]
+    config: BanditConfig,
+    model: Model,
+    roles: Roles,
+    label: str,
+    questions: Sequence[Question],
+    judge: Judge | None = None,
 ) -> pd.DataFrame:
     """Everybody's answers in a long table; who has two roles is asked once."""
     people = list(dict.fromkeys(persona for _, persona in roles))
-    answers = dict(zip(people, evaluate(model, people, questions, config, "accuracy"), strict=True))
+    scores = evaluate(model, people, questions, config, config.measured, judge)
+    answers = dict(zip(people, scores, strict=True))
     rows = [
         (label, persona.name, role, question.id, score.reward, score.error)
         for role, persona in roles

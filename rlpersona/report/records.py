@@ -146,7 +146,7 @@ class Summary(_Record):
     verdict: str
     winners: tuple[Winner, ...]
     experiment: str = "bandit"
-    reward: Literal["accuracy", "probability"] = "accuracy"
+    reward: Literal["accuracy", "probability", "judged"] = "accuracy"
     significant: bool | None = None
     equivalent: bool | None = None
     margin: float | None = None
@@ -170,9 +170,19 @@ class Summary(_Record):
     plan: Annotated[tuple[str, ...], BeforeValidator(_none_is_empty)] = ()
 
     @property
+    def fresh(self) -> str:
+        """What fresh questions measure, in words."""
+        return "comparisons won" if self.reward == "judged" else "accuracy"
+
+    @property
     def measure(self) -> str:
-        """What the search was rewarded with, in words. Fresh questions always measure accuracy."""
-        return "accuracy" if self.reward == "accuracy" else "probability of the right answer"
+        """What the search was rewarded with, in words. Fresh questions measure accuracy, or what
+        the judge says."""
+        return {
+            "accuracy": "accuracy",
+            "probability": "probability of the right answer",
+            "judged": "share of comparisons won",
+        }[self.reward]
 
     @property
     def best(self) -> Winner | None:

@@ -53,7 +53,7 @@ def _table(result: Summary, terminal: Terminal) -> Table:
         box=box.ASCII if terminal.ascii else box.SIMPLE_HEAVY,
     )
     table.add_column("persona", overflow="fold", ratio=1)
-    for heading in ("fresh accuracy", "gain over no persona", "p (Holm)", "in training", "n"):
+    for heading in (f"fresh {result.fresh}", "gain over no persona", "p (Holm)", "in training", "n"):
         table.add_column(heading, justify="right", overflow="fold")
     for winner in result.winners:
         name = Text(terminal.text(winner.persona), style="bold")
