@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +52,7 @@ def main(arguments: list[str] | None = None) -> None:
         from dotenv import load_dotenv
 
         load_dotenv(Path(".env"))
+    warnings.showwarning = lambda message, *_: click.echo(f"note: {message}", err=True)
     debug = "--debug" in words or bool(os.environ.get("RLPERSONA_DEBUG"))
     try:
         code: Any = cli(words, standalone_mode=False)
@@ -65,7 +67,7 @@ def main(arguments: list[str] | None = None) -> None:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("stopped; go on with --resume", err=True)
+        click.echo("stopped; a run goes on with --resume", err=True)
         sys.exit(130)
     sys.exit(code if isinstance(code, int) else 0)
 

@@ -94,7 +94,7 @@ class ValidationConfig(Config):
     winners: int = Field(5, ge=1, description="the policy's best personas")
     random: int = Field(10, ge=1, description="personas drawn at random, for comparison")
     baseline: bool = Field(True, description="measure no persona, too: what gains are gains over")
-    controls: tuple[Literal["empty", "nonsense"], ...] = Field(
+    controls: Annotated[tuple[Literal["empty", "nonsense"], ...], BeforeValidator(listed)] = Field(
         ("empty", "nonsense"),
         description="prefixes that name nobody: an empty name; nonsense names as long as the winners'",
     )
@@ -111,6 +111,9 @@ class SourceConfig(Config):
     data: str | None = Field(None, description="a local file, or path[:config]:split through datasets")
     domains: Names = Field((), description="parts of the benchmark; empty: all")
     question_limit: int | None = Field(None, ge=4, description="use at most so many questions")
+    normalise: Literal["none", "tokens", "characters"] | None = Field(
+        None, description="divide a choice's log-likelihood by its length; empty: as the run does"
+    )
 
     @model_validator(mode="before")
     @classmethod
@@ -187,7 +190,7 @@ class BanditConfig(RunConfig):
 
     personas: str = Field(
         "nano",
-        description="nano, notable (10,000 people), or a CSV with a column name and any of field, era, "
+        description="nano, notable (11,298 people), or a CSV with a column name and any of field, era, "
         "birth_year, fame, description, system",
     )
     persona_limit: int | None = Field(None, ge=1, description="a seeded sample of so many personas")

@@ -123,7 +123,10 @@ def names() -> BanditConfig:
         mode="letters",
         personas="notable",
         persona_limit=10_000,
-        transfer=(SourceConfig(benchmark="arc"), SourceConfig(benchmark="hellaswag")),
+        transfer=(
+            SourceConfig(benchmark="arc"),
+            SourceConfig(benchmark="hellaswag", normalise="characters"),
+        ),
         transfer_every=25,
         transfer_questions=400,
         algorithm="hierarchical",
@@ -189,5 +192,6 @@ def preset(name: str) -> BanditConfig:
 def chosen(name: str, known: Mapping[str, Callable[[], ConfigT]]) -> ConfigT:
     """The preset of that name among `known`."""
     if name not in known:
-        raise ConfigError(f"There is no preset '{name}'.", did_you_mean(name, known))
+        hint = "rlpersona bandit validate eras" if name in TEMPORAL else did_you_mean(name, known)
+        raise ConfigError(f"There is no preset '{name}'.", hint)
     return known[name]()

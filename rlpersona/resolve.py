@@ -38,12 +38,14 @@ def resolve(
         change(values, read_file(file))
     for variable, text in sorted((environment or {}).items()):
         if variable.startswith(PREFIX) and variable not in NOT_CONFIG:
-            put(values, variable[len(PREFIX) :].lower().split("__"), parse(text))
+            path = variable[len(PREFIX) :].lower().split("__")
+            put(values, path, parse(text, type(base), path))
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals or not key:
             raise ConfigError(f"'{override}' is not a setting.", "Write key=value, such as seed=3.")
-        put(values, key.split("."), parse(text))
+        path = key.split(".")
+        put(values, path, parse(text, type(base), path))
     refuse_secrets(values)
     return validate(type(base), values)
 
@@ -67,13 +69,29 @@ def read_file(file: Path) -> dict[str, Any]:
     return content
 
 
-def parse(text: str) -> Any:
-    """A value as YAML reads it: 3, 0.1, true, null, [a, b], text; 1e-2 is a number, too."""
+def parse(text: str, cls: type[BaseModel] = Config, path: Sequence[str] = ()) -> Any:
+    """A value as YAML reads it: 3, 0.1, true, null, [a, b], text; 1e-2 is a number, too.
+
+    What is written to a field of text stays as it is: `name=2026-11-21` is no date.
+    """
     try:
         value = yaml.safe_load(text)
     except yaml.YAMLError:
         return text
+    if value is not None and not isinstance(value, str) and _takes_text(cls, path):
+        return text
     return float(value) if isinstance(value, str) and EXPONENT.fullmatch(value) else value
+
+
+def _takes_text(cls: type[BaseModel], path: Sequence[str]) -> bool:
+    """Whether the field at `path` is of type `str`, perhaps None."""
+    for section in path[:-1]:
+        inner = cls.model_fields[section].annotation if section in cls.model_fields else None
+        if not (isinstance(inner, type) and issubclass(inner, BaseModel)):
+            return False
+        cls = inner
+    field = cls.model_fields.get(path[-1]) if path else None
+    return field is not None and field.annotation in (str, str | None)
 
 
 def put(values: dict[str, Any], path: Sequence[str], value: Any) -> None:

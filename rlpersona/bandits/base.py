@@ -53,15 +53,16 @@ class Bandit(ABC):
         self.counts: Ints = np.zeros(self.arms, np.int64)
         self.sums: Floats = np.zeros(self.arms)
         self.updates = 0
+        self.selections = 0
 
     @property
     def block(self) -> int:
         """The block of the last selection; read it after `select`.
 
         Arms selected under one number are to be evaluated on the same questions: their differences
-        are then free of question noise. Most policies begin a block with each update.
+        are then free of question noise. Most policies begin a block with each selection.
         """
-        return self.updates
+        return max(0, self.selections - 1)
 
     @property
     def finished(self) -> bool:
@@ -73,7 +74,9 @@ class Bandit(ABC):
 
         Empty only when `finished`, or when the updates of selections in flight must come first.
         """
-        return self._select(whole("k", k, low=1))
+        chosen = self._select(whole("k", k, low=1))
+        self.selections += bool(len(chosen))
+        return chosen
 
     def chances(self, arms: npt.ArrayLike) -> Floats | None:
         """How likely a draw of `select` is each of these arms at present, for an update that comes late.
@@ -127,6 +130,7 @@ class Bandit(ABC):
             "counts": self.counts.tolist(),
             "sums": self.sums.tolist(),
             "updates": self.updates,
+            "selections": self.selections,
             **self._state(),
         }
 
@@ -147,6 +151,7 @@ class Bandit(ABC):
             self.counts = vector(state["counts"], self.arms, np.int64)
             self.sums = vector(state["sums"], self.arms, np.float64)
             self.updates = int(state["updates"])
+            self.selections = int(state["selections"])
             self._restore(state)
         except (KeyError, TypeError, ValueError) as error:
             raise DataError(

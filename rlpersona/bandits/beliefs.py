@@ -78,7 +78,9 @@ class Beliefs:
         y, noise = self._measured()
         own = self.model.residual / (self.model.residual + noise) if self.model.residual else 0 * noise
         shape = self.model.covariance
-        root = np.linalg.cholesky(shape + 1e-12 * np.trace(shape) * np.eye(len(shape)))
+        # Without features or evaluations all of it is zero, which has a root only with a little added.
+        little = max(1e-12 * np.trace(shape), np.finfo(np.float64).tiny)
+        root = np.linalg.cholesky(shape + little * np.eye(len(shape)))
         slopes = self.model.coefficients + rng.standard_normal((draws, len(root))) @ root.T
         prior = slopes[:, :1] + slopes[:, 1:] @ self.features.T
         local = rng.standard_normal(prior.shape) * np.sqrt(self.model.residual * (1 - own))

@@ -77,6 +77,7 @@ class PerQuestion(Bandit):
             for line, draw in zip(cumulative, draws, strict=True)
         ]
         chosen = np.array(found, np.int64).reshape(draws.shape)
+        self.selections += 1
         return np.minimum(chosen, self.arms - 1)
 
     def chances_for(self, contexts: npt.ArrayLike, arms: npt.ArrayLike) -> Floats:

@@ -69,12 +69,13 @@ def run(
 @click.option("--explained", default=0.0, show_default=True, help="Share of it that features explain.")
 def plan(what: tuple[str, ...], spread: float, p: float, explained: float) -> None:
     """What the budget of WHAT can find, and what its fresh questions can confirm."""
-    from rlpersona.experiments.inputs import load_inputs
+    from rlpersona.experiments.inputs import load_inputs, make_policy
     from rlpersona.experiments.planning import plan_for
     from rlpersona.report.plan import print_plan
 
     config = bandit_config(what)
     inputs = load_inputs(config)
+    make_policy(config, inputs.personas)
     sizes = len(inputs.personas), len(inputs.search), len(inputs.fresh)
     print_plan(plan_for(config, *sizes, spread=spread, p=p, explained=explained), sys.stdout)
 

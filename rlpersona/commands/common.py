@@ -35,7 +35,7 @@ class Experiment(Commands):
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put `run` in front of words that name no command."""
-        if not args or args[0] not in {*self.commands, *ctx.help_option_names}:
+        if args and args[0] not in {*self.commands, *ctx.help_option_names}:
             args = ["run", *args]
         return super().parse_args(ctx, args)
 

@@ -23,12 +23,13 @@ import pandas as pd
 
 from rlpersona.bandits import Bandit
 from rlpersona.config import BanditConfig
+from rlpersona.errors import DataError
 from rlpersona.experiments.evaluation import evaluate
 from rlpersona.experiments.flights import Flights
-from rlpersona.experiments.inputs import Inputs, load_inputs, make_policy
+from rlpersona.experiments.inputs import Inputs, load_inputs, make_policy, scored_as
 from rlpersona.experiments.judging import choice_of, opened_judge
 from rlpersona.experiments.origin import record_origin
-from rlpersona.experiments.rounds import events, learn, metrics
+from rlpersona.experiments.rounds import Answers, events, learn, metrics
 from rlpersona.experiments.validation import planned, validate
 from rlpersona.judges.base import Judge
 from rlpersona.personas.roster import NO_PERSONA
@@ -41,6 +42,7 @@ from rlpersona.types import Model, Persona, Score
 
 # Said outright, because a part of the table in which nothing failed has no errors to tell the type from.
 EVENT_TYPES = {"reward": "float64", "correct": "boolean", "predicted": "string", "error": "string"}
+HOPELESS = 64  # answers of which none could be scored: more would not help
 START = {"round": 0, "draws": 0, "evaluations": 0, "unscored": 0, "seconds": 0.0}
 
 
@@ -125,6 +127,8 @@ def search(
             if config.transfer_every and state["round"] % config.transfer_every == 0:
                 measured["transfer"] = transfer(config, inputs, policy, model, judge)
             run.append_metrics(measured)
+            if state["unscored"] == state["evaluations"] >= HOPELESS:
+                raise unscorable(state["unscored"], answered)
 
             going = flights.more()
             if not going or state["round"] % config.checkpoint_every == 0:
@@ -135,6 +139,16 @@ def search(
     return policy, state["seconds"]
 
 
+def unscorable(answers: int, answered: Answers) -> DataError:
+    """What to say when no answer of the search so far could be scored."""
+    why = next(iter(answered.values())).error
+    return DataError(
+        f"None of the first {answers} answers could be scored: {why}.",
+        "Choose another mode= (likelihood needs no written answer), a longer max_tokens=, or a model "
+        "that follows instructions.",
+    )
+
+
 def transfer(
     config: BanditConfig, inputs: Inputs, policy: Bandit, model: Model, judge: Judge | None = None
 ) -> dict[str, dict[str, Any]]:
@@ -142,7 +156,8 @@ def transfer(
     people: list[Persona] = [inputs.personas[arm] for arm in policy.ranking(config.validation.winners)]
     found = {}
     for label, questions in inputs.transfer.items():
-        scores = evaluate(model, [NO_PERSONA, *people], questions, config, config.measured, judge)
+        scoring = scored_as(config, label)
+        scores = evaluate(model, [NO_PERSONA, *people], questions, scoring, config.measured, judge)
         control, top = mean_reward(scores[:1]), mean_reward(scores[1:])
         found[label] = {"top": top, "control": control, "questions": len(questions)}
     return found

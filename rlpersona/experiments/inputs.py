@@ -58,12 +58,19 @@ def load_inputs(config: BanditConfig) -> Inputs:
         prefix=config.prefix,
         duplicates=config.duplicates,
     )
-    questions = [q for source in sources(config) for q in questions_of(source, config.seed)]
+    questions: list[Question] = []
+    for source in sources(config):
+        known = {(question.source, question.id) for question in questions}
+        found = questions_of(source, config.seed)
+        if any((question.source, question.id) in known for question in found):
+            raise ConfigError(f"also={source.label} repeats questions.", "Give other benchmarks.")
+        questions += found
     if len(questions) < 4:
         raise DataError(
             f"{len(questions)} questions are too few to search on some and validate on others."
         )
     check(questions, config)
+    refuse_idle(config)
     search, fresh = set_apart(
         questions, min(config.validation.questions, len(questions) // 2), config.seed
     )
@@ -93,6 +100,26 @@ def check(questions: Sequence[Question], config: BanditConfig) -> None:
         check_scoring(questions, config.mode)
 
 
+def refuse_idle(config: BanditConfig) -> None:
+    """ConfigError for a setting that would change nothing: whoever gave it expects that it does."""
+    told = config.algorithm in BANDITS and BANDITS[config.algorithm].contextual
+    idle = {
+        "transfer_every": bool(config.transfer_every) and not config.transfer,
+        "persona_sample": config.persona_sample != "random" and config.persona_limit is None,
+        "features": config.features != BanditConfig.model_fields["features"].default and not told,
+        "normalise": config.normalise != "none" and config.mode == "generate",
+    }
+    needs = {
+        "transfer_every": "transfer=BENCHMARK",
+        "persona_sample": "persona_limit=NUMBER",
+        "features": "algorithm=hierarchical, ridge-halving or linear-thompson",
+        "normalise": "mode=likelihood",
+    }
+    for name, useless in idle.items():
+        if useless and not (name == "persona_sample" and config.persona_sample == "pairs"):
+            raise ConfigError(f"{name} changes nothing here.", f"It needs {needs[name]}; or drop it.")
+
+
 def sources(config: BanditConfig) -> list[SourceConfig]:
     """The benchmarks to search on: the main one and those of `also`."""
     main = SourceConfig(
@@ -107,6 +134,12 @@ def sources(config: BanditConfig) -> list[SourceConfig]:
 def searched_label(config: BanditConfig) -> str:
     """What is searched on, in tables."""
     return " + ".join(source.label for source in sources(config))
+
+
+def scored_as(config: BanditConfig, label: str) -> BanditConfig:
+    """The config as it scores the other benchmark of that label."""
+    (source,) = (source for source in config.transfer if source.label == label)
+    return config.model_copy(update={"normalise": source.normalise or config.normalise})
 
 
 def questions_of(source: SourceConfig, seed: int) -> list[Question]:

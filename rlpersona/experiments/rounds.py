@@ -85,13 +85,14 @@ def select(
 ) -> Selection | None:
     """One selection of at most k arms; the questions of its block join `asked`."""
     if isinstance(policy, PerQuestion):
-        block = questions_of_block(questions, policy.block, config)
-        asked[policy.block] = block
+        # Its selection is a number of its own, and the questions must be there before it.
+        number = policy.selections
+        block = asked[number] = questions_of_block(questions, number, config)
         contexts = question_features(block, CONTEXT)
         table = policy.select_for(contexts, k)
         chances = policy.chances_for(np.repeat(contexts, table.shape[1], axis=0), table.ravel())
         pairs = [(int(arm), j) for j, row in enumerate(table) for arm in row]
-        return Selection(policy.block, pairs, chances.tolist())
+        return Selection(number, pairs, chances.tolist())
     arms = policy.select(k)
     if not len(arms):
         return None

@@ -19,7 +19,7 @@ from rlpersona.errors import ConfigError
 from rlpersona.experiments.analysis import analyse, transferred
 from rlpersona.experiments.convergence import convergence
 from rlpersona.experiments.evaluation import evaluate
-from rlpersona.experiments.inputs import Inputs, searched_label
+from rlpersona.experiments.inputs import Inputs, scored_as, searched_label
 from rlpersona.experiments.learned import learned_table, selection_noise
 from rlpersona.experiments.planning import plan_for
 from rlpersona.judges.base import Judge
@@ -51,7 +51,7 @@ def validate(
     main = searched_label(config)
     fresh = measure(config, model, roles, main, inputs.fresh, judge)
     others = {
-        label: measure(config, model, roles, label, questions, judge)
+        label: measure(scored_as(config, label), model, roles, label, questions, judge)
         for label, questions in inputs.transfer.items()
     }
     learned = learned_table(inputs.personas, policy, run.compact_events(), level)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import replace
 from typing import Literal
 
 from rlpersona.errors import ConfigError
@@ -128,7 +129,7 @@ def score_text(question: Question, completion: Completion, unparsed: Unparsed = 
     (`####`, `\\boxed`, "answer is"), and not its last word, which may be torn: the last number there is
     a step on the way. A text with aliases (TriviaQA): the first line, or the whole answer, equals the
     gold or an alias in TriviaQA's normal form. References (TruthfulQA): the first paragraph is nearer to
-    a true one than to a false one, see `closer_to_truth`.
+    a true one than to a false one, see `closer_to_truth`; near to none is unscored.
 
     An answer without anything to compare, or one that the token cap cut before it was complete, has no
     reward by default: whether it is a wrong answer is the experiment's choice, not the parser's, and
@@ -174,13 +175,15 @@ def _score_alias(question: Question, completion: Completion, unparsed: Unparsed)
 
 
 def _score_references(question: Question, completion: Completion, unparsed: Unparsed) -> Score:
+    cut = completion.finish == "length"
     text = completion.text.strip().partition("\n\n")[0]
     if not text:
-        return _unread(completion.finish == "length", "no text in the answer", unparsed)
-    correct, predicted = closer_to_truth(
-        text, question.meta["correct_answers"], question.meta["incorrect_answers"]
-    )
-    return Score(float(correct), correct=correct, predicted=predicted)
+        return _unread(cut, "no text in the answer", unparsed)
+    meta = question.meta
+    correct = closer_to_truth(text, meta["correct_answers"], meta["incorrect_answers"])
+    if correct is None:
+        return replace(_unread(cut, "matches no reference", unparsed), predicted=text)
+    return Score(float(correct), correct=correct, predicted=text)
 
 
 def _without_torn_word(completion: Completion) -> str:

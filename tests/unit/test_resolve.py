@@ -96,3 +96,19 @@ def test_a_key_in_a_config_is_refused_and_not_repeated(override: str) -> None:
     with pytest.raises(ConfigError) as caught:
         resolve(BanditConfig(), (), [override])
     assert override.partition("=")[2] not in caught.value.message
+
+
+@pytest.mark.parametrize("text", ["123", "2026-11-21", "true"])
+def test_text_stays_text(text: str) -> None:
+    assert resolve(BanditConfig(), (), [f"name={text}"]).name == text
+    assert resolve(BanditConfig(), (), [f"model.name={text}"]).model.name == text
+
+
+def test_braces_and_colons_in_a_prefix_are_no_yaml() -> None:
+    assert resolve(BanditConfig(), (), ["prefix=Persona: {name}"]).prefix == "Persona: {name}"
+    assert resolve(BanditConfig(), (), ["prefix={name}"]).prefix == "{name}"
+    assert resolve(BanditConfig(), (), ["data=null"]).data is None
+    assert resolve(BanditConfig(), (), ["params.mode=123"]).params == {"mode": 123}
+    assert resolve(BanditConfig(), (), ["validation.controls=nonsense"]).validation.controls == (
+        "nonsense",
+    )

@@ -107,6 +107,18 @@ def test_resume_bit_for_bit(name: str, params: dict[str, Any]) -> None:
 
 
 @every_variant
+def test_without_any_features_the_best_arm_is_found(name: str, params: dict[str, Any]) -> None:
+    """Nothing known of anybody: no columns, or columns that say the same of all."""
+    means = np.full(30, 0.4)
+    means[11] = 0.9
+    for features in (np.zeros((30, 0)), np.ones((30, 2))):
+        bandit = make_bandit(name, 30, features=features, **params)
+        assert bandit.probabilities() == pytest.approx(np.full(30, 1 / 30), abs=0.06)
+        play(bandit, means, rounds=4000 if "budget" in params else 100)
+        assert bandit.ranking(1)[0] == 11
+
+
+@every_variant
 def test_several_selections_ahead(name: str, params: dict[str, Any]) -> None:
     bandit = build(name, params)
     means = np.full(30, 0.4)

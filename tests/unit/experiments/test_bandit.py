@@ -299,6 +299,41 @@ def test_several_benchmarks_are_searched_together(tmp_path: Path, model: Model) 
     assert searched(config, tmp_path, model)["winners"]
 
 
+@pytest.mark.parametrize("also", ["nano/math", "nano"])
+def test_no_question_is_searched_on_twice(also: str) -> None:
+    with pytest.raises(ConfigError, match="repeats questions"):
+        load_inputs(BanditConfig(domains=("math",), also=(also,)))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        ({"transfer_every": 3}, "transfer_every"),
+        ({"persona_sample": "strata"}, "persona_sample"),
+        ({"features": ("embedding",)}, "features"),
+        ({"normalise": "tokens", "mode": "generate"}, "normalise"),
+    ],
+)
+def test_a_setting_that_changes_nothing_is_refused(change: dict[str, Any], name: str) -> None:
+    with pytest.raises(ConfigError, match=name):
+        load_inputs(BanditConfig(domains=("math",), **change))
+
+
+def test_a_search_in_which_nothing_can_be_scored_ends_early(tmp_path: Path, model: Model) -> None:
+    config = BanditConfig(domains=("math",), mode="generate", max_tokens=8)
+    with pytest.raises(PersonaError, match="None of the first") as raised:
+        search(config, load_inputs(config), Run(tmp_path), Memory(), model)
+    assert "mode=" in raised.value.hint
+
+
+@pytest.mark.parametrize("algorithm", ["reinforce", "thompson", "per-question"])
+def test_rounds_in_flight_ask_different_questions(algorithm: str, tmp_path: Path, model: Model) -> None:
+    config = BanditConfig(algorithm=algorithm, domains=("math",), in_flight=4, **SMALL)  # type: ignore[arg-type]
+    search(config, load_inputs(config), Run(tmp_path), Memory(), model)
+    asked = Run(tmp_path).events().groupby("round")["question"].agg(frozenset)
+    assert len(frozenset.union(*asked)) == 9 * 4
+
+
 def test_the_baseline_alone_needs_no_search(tmp_path: Path, model: Model) -> None:
     config = BanditConfig(domains=("math",), search=False, **SMALL)  # type: ignore[arg-type]
     summary = searched(config, tmp_path, model)
