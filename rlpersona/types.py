@@ -147,9 +147,11 @@ class ApiCall:
 
     @property
     def key(self) -> str:
-        """64 hex digits that stand for the request, the same in every process and version."""
+        """64 hex digits that stand for the request, the same in every process and version.
+
+        Half of a surrogate pair, which no UTF-8 holds, is hashed as it is."""
         text = json.dumps(asdict(self), sort_keys=True, ensure_ascii=False)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return hashlib.sha256(text.encode(errors="surrogatepass")).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,14 +70,16 @@ def run(
 def plan(what: tuple[str, ...], spread: float, p: float, explained: float) -> None:
     """What the budget of WHAT can find, and what its fresh questions can confirm."""
     from rlpersona.experiments.inputs import load_inputs, make_policy
-    from rlpersona.experiments.planning import plan_for
+    from rlpersona.experiments.planning import anything_known, plan_for
     from rlpersona.report.plan import print_plan
 
     config = bandit_config(what)
     inputs = load_inputs(config)
     make_policy(config, inputs.personas)
     sizes = len(inputs.personas), len(inputs.search), len(inputs.fresh)
-    print_plan(plan_for(config, *sizes, spread=spread, p=p, explained=explained), sys.stdout)
+    known = anything_known(inputs.personas)
+    found = plan_for(config, *sizes, spread=spread, p=p, explained=explained, known=known)
+    print_plan(found, sys.stdout)
 
 
 @bandit.command()

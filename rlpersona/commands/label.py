@@ -43,6 +43,7 @@ def label() -> None:
 @click.option("--judge-model", "model", default="", help="The judging model's name at its provider.")
 @click.option("--base-url", default="", help="Another server that speaks the provider's protocol.")
 @click.option("--both-orders/--one-order", default=True, help="One order: half the cost, more bias.")
+@click.option("--batch", is_flag=True, help="Half price, within a day.")
 @click.option("--rpm", "requests_per_minute", type=LIMIT, help="Requests a minute at most.")
 @click.option("--tpm", "tokens_per_minute", type=LIMIT, help="Tokens a minute at most.")
 @click.option("--prices", type=click.Path(path_type=Path), help="YAML file of prices by model.")
@@ -75,8 +76,6 @@ def ai(
         print_config(config)
         return
     from rlpersona.experiments.judging import (
-        API_BLOCK,
-        RULES_BLOCK,
         JudgeChoice,
         estimate_cost,
         machine_name,
@@ -100,9 +99,13 @@ def ai(
             f"Run '{run.name}' has labels of '{name}'.",
             "Continue them with --resume, or label under another name: --annotator ai-again",
         )
-    with opened_judge(chosen, run, resume_command(chosen, run, name)) as ready:
-        block = RULES_BLOCK if chosen.judge == "rules" else API_BLOCK
-        label_by_judge(run, pairs, ready, name, block)
+    again = resume_command(chosen, run, name)
+    with opened_judge(chosen, run, again) as ready:
+        if chosen.batch:
+            click.echo(
+                f"Batches may take a day. Ctrl-C leaves them to the provider; then: {again}", err=True
+            )
+        label_by_judge(run, pairs, ready, name, chosen.block)
     print_examination(check(run, pairs), run.name)
     tell_set_aside(run)
 

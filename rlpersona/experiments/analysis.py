@@ -3,9 +3,10 @@
 Gains are paired by question. The winners are the primary claims: their p-values are corrected together
 (Holm). Whatever cannot be measured is None, never a number.
 
-A gain over a *set* of personas (random ones, invented names) is meant for others of their kind, too:
-its interval takes personas and questions as random (`stats.crossed_mean`). With a single persona, or
-where the table has no spread, it holds for those personas only; `personas` says how many there were.
+The accuracy of a *set* of personas (random ones, invented names) and a gain over it are meant for others
+of their kind, too: the interval takes personas and questions as random (`stats.crossed_mean`). With a
+single persona, or where the table has no spread, it holds for those personas only; `personas` of a gain
+says how many there were.
 """
 
 from __future__ import annotations
@@ -20,12 +21,13 @@ import pandas as pd
 from rlpersona.errors import DataError
 from rlpersona.experiments.verdict import verdict
 from rlpersona.stats import (
+    Interval,
     PairedDifference,
+    bounded_interval,
     crossed_mean,
     holm,
     paired_difference,
     set_difference,
-    t_interval,
     tost,
     wilson,
 )
@@ -141,12 +143,23 @@ def gain(scores: Scores, control: Scores, level: float) -> PairedDifference | No
 
 def gain_of_set(scores: pd.DataFrame, control: Scores, level: float) -> Record | None:
     """Mean gain of several personas over the control, for personas of their kind."""
-    return mean_difference(scores.sub(control, axis="index"), level)
+    measured = scores.dropna(axis="columns", how="all")
+    if measured.shape[1] == 1:
+        return gain_of_one(gain(measured.iloc[:, 0], control, level))
+    return mean_difference(measured.sub(control, axis="index"), level)
 
 
 def gain_over(scores: Scores, others: pd.DataFrame, level: float) -> Record | None:
     """A persona's gain over the mean of personas of a kind; None where there are none."""
-    return mean_difference(-others.sub(scores, axis="index"), level)
+    measured = others.dropna(axis="columns", how="all")
+    if measured.shape[1] == 1:
+        return gain_of_one(gain(scores, measured.iloc[:, 0], level))
+    return mean_difference(-measured.sub(scores, axis="index"), level)
+
+
+def gain_of_one(found: PairedDifference | None) -> Record | None:
+    """A set of one persona: the test that the persona's own gain has."""
+    return found and {**asdict(found.difference), "p": found.p_value, "personas": 1}
 
 
 def mean_difference(differences: pd.DataFrame, level: float) -> Record | None:
@@ -186,19 +199,30 @@ def equivalence(scores: Scores, control: Scores, margin: float, level: float) ->
 
 
 def share(scores: Scores, level: float) -> Record | None:
-    """Wilson's interval of the share of right answers; Student's where tied choices made fractions."""
+    """Wilson's interval of the share of right answers; `bounded_interval` where there are fractions."""
     kept = scores.dropna().to_numpy()
     if len(kept) and np.isin(kept, (0, 1)).all():
         return asdict(wilson(int(kept.sum()), len(kept), level))
-    if len(kept) < 2:
-        return None
-    found = t_interval(kept, level)
-    return asdict(replace(found, low=max(0.0, found.low), high=min(1.0, found.high)))
+    return asdict(within(bounded_interval(kept, level))) if len(kept) > 1 else None
+
+
+def within(found: Interval) -> Interval:
+    """The interval without what no share can be."""
+    return replace(found, low=max(0.0, found.low), high=min(1.0, found.high))
 
 
 def mean_of(scores: pd.DataFrame, level: float) -> Record | None:
-    """Student's interval of these personas' mean accuracy; the question is the unit."""
-    return share(scores.mean(axis="columns"), level) if scores.size else None
+    """Mean accuracy of a set of personas, for personas of their kind; `n` counts questions."""
+    measured = scores.dropna(axis="columns", how="all").dropna(axis="index", how="all")
+    if not measured.size:
+        return None
+    try:
+        found = crossed_mean(measured.to_numpy().T, level)
+    except DataError:  # a single persona, or too many answers missing
+        found = None
+    if found is None or found.low == found.high:
+        return share(measured.mean(axis="columns"), level)
+    return asdict(within(Interval(found.estimate, found.low, found.high, found.questions, level)))
 
 
 def described(difference: PairedDifference | None) -> Record:

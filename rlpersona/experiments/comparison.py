@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from rlpersona.config import BanditConfig
 from rlpersona.errors import ConfigError, RunError
 from rlpersona.experiments.leaderboards import Record, correlation, distance, overlap, split_half
 from rlpersona.personas.roster import NO_PERSONA
@@ -25,6 +26,14 @@ from rlpersona.stats import PairedDifference, holm, paired_difference
 from rlpersona.stats.intervals import check_level
 from rlpersona.stats.unpaired import welch_difference
 from rlpersona.store import Run
+
+SETTINGS = {
+    "mode": "ways to answer (mode)",
+    "normalise": "normalisations (normalise)",
+    "prefix": "system prompts (prefix)",
+    "max_tokens": "lengths of an answer (max_tokens)",
+}
+"""Settings that change what an accuracy measures."""
 
 
 @dataclass(frozen=True)
@@ -129,6 +138,8 @@ def pair(one: Compared, other: Compared, top: int, level: float) -> Record:
     both = rows[(rows["evaluations_a"] > 0) & (rows["evaluations_b"] > 0)]
     both = both.dropna(subset=["reward_a", "reward_b"])
     shrunk = {"shrunk_a", "shrunk_b"} <= set(rows)
+    validated = one.gains.columns.intersection(other.gains.columns, sort=False)
+    same = [str(name) for name in validated if same_answers(one, other, name)]
     ceiling = noise_ceiling(one, other, both.index)
     return {
         "runs": [one.name, other.name],
@@ -140,7 +151,8 @@ def pair(one: Compared, other: Compared, top: int, level: float) -> Record:
         "shrunk": correlation(both["shrunk_a"], both["shrunk_b"], None, level) if shrunk else None,
         "distribution": distance(rows["probability_a"], rows["probability_b"]),
         "leaders": leaders(one, other, level),
-        "gains": gains(one, other, level),
+        "same": same,
+        "gains": gains(one, other, level, [name for name in validated if name not in same]),
     }
 
 
@@ -173,13 +185,30 @@ def leaders(one: Compared, other: Compared, level: float) -> Record | None:
     if len(firsts) < 2 or firsts[0] not in one.gains or firsts[1] not in other.gains:
         return None
     found = difference(one.gains[firsts[0]], other.gains[firsts[1]], level)
-    return found and {"personas": firsts, **found}
+    same = firsts[0] == firsts[1] and same_answers(one, other, firsts[0])
+    return found and {"personas": firsts, "same": same, **found}
 
 
-def gains(one: Compared, other: Compared, level: float) -> list[Record]:
-    """Each persona that both runs validated: its two gains and their difference, p-values by Holm."""
+def same_answers(one: Compared, other: Compared, name: str) -> bool:
+    """Whether a persona, and no persona, scored the same on the same fresh questions in both runs: a
+    repetition, whose difference of zero has no error to estimate."""
+    return scores(one, name).equals(scores(other, name))
+
+
+def scores(run: Compared, name: str) -> pd.Series[float]:
+    """The rewards of a persona and of no persona, by who and question."""
+    table = run.data.validation.fillna({"persona": NO_PERSONA.name})
+    role = table["role"].isin(["control", "winner", "random"])
+    kept = table[role & table["persona"].isin([name, NO_PERSONA.name])]
+    by = ["persona", "question"]
+    return kept.drop_duplicates(by).set_index(by)["reward"].sort_index()
+
+
+def gains(one: Compared, other: Compared, level: float, names: Sequence[str]) -> list[Record]:
+    """Of each named persona that both runs validated: its two gains and their difference, p-values by
+    Holm."""
     found = []
-    for name in one.gains.columns.intersection(other.gains.columns, sort=False):
+    for name in names:
         result = difference(one.gains[name], other.gains[name], level)
         if result:
             found.append({"persona": str(name), **result})
@@ -226,6 +255,11 @@ def notes(one: Compared, other: Compared, common: int) -> list[str]:
         ]
         if left != right
     ]
+    for key, what in SETTINGS.items():
+        default = BanditConfig.model_fields[key].default
+        left, right = (run.data.settings.get(key, default) for run in (one, other))
+        if left != right:
+            found.append(f"different {what}: {left} and {right}")
     sizes = (len(one.learned), len(other.learned))
     if not common:
         found.append("no persona in common: only the gains of their winners compare")

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rlpersona.errors import DataError
-from rlpersona.stats import CrossedEffect, crossed_effect, wilson
+from rlpersona.stats import CrossedEffect, crossed_effect, unseen_share, wilson
 from rlpersona.types import Persona
 
 Floats = npt.NDArray[np.float64]
@@ -195,8 +195,7 @@ def effect(
 ) -> Record | None:
     """An effect as plain data; None where the answers do not allow one.
 
-    Answers without any spread leave the rule of three, as in `stats.paired_difference`, over the
-    smaller number of units; the p-value is then the sign test's.
+    A kind of questions whose answers have no spread leaves what may not have come up: see `Silent`.
     """
     try:
         found: CrossedEffect = crossed_effect(
@@ -204,12 +203,9 @@ def effect(
         )
     except DataError:
         return None
-    if found.low == found.high:
-        units = min(found.personas, found.questions)
-        reach = max(0.0, 1 - abs(found.estimate)) * (1 - ((1 - level) / 2) ** (1 / units))
-        p_value = min(1.0, 2 * 0.5**units) if found.p_value < 1 else 1.0
-        low, high = found.estimate - reach, found.estimate + reach
-        found = replace(found, low=low, high=high, p_value=p_value)
+    silent = silences(found, table, personas, questions, of_personas, of_questions)
+    if silent:
+        found = widened(found, silent)
     return {
         "estimate": found.estimate,
         "low": found.low,
@@ -220,6 +216,79 @@ def effect(
         "personas": found.personas,
         "questions": found.questions,
     }
+
+
+@dataclass(frozen=True)
+class Silent:
+    """A part of an effect without any spread, over `units` personas or questions, the fewer of the two.
+
+    A share q of the units that is otherwise, but did not come up (`stats.unseen_share`), could lower
+    the effect by q times `below` and raise it by q times `above`, as answers lie in [0, 1].
+    """
+
+    units: int
+    below: float
+    above: float
+
+
+def silences(
+    found: CrossedEffect,
+    table: Floats,
+    personas: Floats,
+    questions: Floats,
+    of_personas: npt.ArrayLike,
+    of_questions: npt.ArrayLike,
+) -> list[Silent]:
+    """The kinds of questions (one-hot in `questions`) whose answers show no spread of the effect.
+
+    If each shows one and their difference none, that difference is a single silent part.
+    """
+    rows = np.linalg.pinv(personas).T @ np.asarray(of_personas, dtype=np.float64)
+    least, most = rows[rows < 0].sum(), rows[rows > 0].sum()
+    weights = np.asarray(of_questions, dtype=np.float64)
+    low, high = np.minimum(weights * least, weights * most), np.maximum(weights * least, weights * most)
+    parts = []
+    for kind in np.flatnonzero(weights):
+        here = questions[:, kind] > 0
+        try:
+            side = crossed_effect(
+                table[:, here], personas, np.ones((here.sum(), 1)), of_personas, [1.0], found.level
+            )
+        except DataError:  # too many of its answers are missing to tell
+            continue
+        if side.low == side.high:
+            mean, units = weights[kind] * side.estimate, min(side.personas, side.questions)
+            parts.append(Silent(units, max(0.0, mean - low[kind]), max(0.0, high[kind] - mean)))
+    if not parts and found.low == found.high:
+        units, mean = min(found.personas, found.questions), found.estimate
+        parts.append(Silent(units, max(0.0, mean - low.sum()), max(0.0, high.sum() - mean)))
+    return parts
+
+
+def widened(found: CrossedEffect, silent: Sequence[Silent]) -> CrossedEffect:
+    """The effect with what its silent parts may hide added to either end of its interval.
+
+    The p-value is 1 less the level at which the interval comes to end at zero.
+    """
+    from scipy import optimize, special
+
+    error = found.error if found.low < found.high else 0.0
+
+    def reach(level: float, room: str) -> float:
+        seen = error * float(special.stdtrit(found.df, 0.5 + level / 2)) if error else 0.0
+        return seen + sum(unseen_share(part.units, level) * getattr(part, room) for part in silent)
+
+    towards, away = ("below" if found.estimate > 0 else "above"), abs(found.estimate)
+    edge = 1e-12
+    if reach(edge, towards) >= away:
+        p_value = 1.0
+    elif reach(1 - edge, towards) <= away:
+        p_value = edge
+    else:
+        p_value = 1 - optimize.brentq(lambda level: reach(level, towards) - away, edge, 1 - edge)
+    low = found.estimate - reach(found.level, "below")
+    high = found.estimate + reach(found.level, "above")
+    return replace(found, low=low, high=high, p_value=p_value)
 
 
 def grid_fields(personas: Sequence[Persona]) -> tuple[Floats, list[str | None]]:

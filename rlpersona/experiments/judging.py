@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 import shlex
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, cast
+from typing import TYPE_CHECKING, Literal, cast
 
 from rlpersona.config import JudgeConfig
 from rlpersona.errors import ConfigError, did_you_mean
@@ -25,6 +26,10 @@ from rlpersona.report.labelling import counter
 from rlpersona.store import Run
 from rlpersona.types import ApiCall
 
+if TYPE_CHECKING:
+    from rlpersona.judges.batch import BatchClient
+    from rlpersona.judges.client import Endpoint, JudgeClient
+
 KNOWN = ("rules", "openai", "anthropic")
 CALLS = "calls.sqlite"
 RULES_BLOCK = 256  # pairs between two saves
@@ -33,7 +38,10 @@ API_BLOCK = 4096  # as each block ends with fewer and fewer calls in flight
 
 @dataclass(frozen=True, slots=True)
 class JudgeChoice:
-    """Which judge: `rules`, or a provider with a model. Dollars and limits a minute; None: no limit."""
+    """Which judge: `rules`, or a provider with a model. Dollars and limits a minute; None: no limit.
+
+    A `batch` costs half and takes up to a day.
+    """
 
     judge: str = "rules"
     model: str = ""
@@ -43,14 +51,26 @@ class JudgeChoice:
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
     prices: Path | None = None
+    batch: bool = False
 
     def __post_init__(self) -> None:
         if self.judge not in KNOWN:
             raise ConfigError(f"There is no judge '{self.judge}'.", did_you_mean(self.judge, KNOWN))
         if self.judge != "rules" and not self.model:
             raise ConfigError(f"Which model of {self.judge} judges?", "Name it: --judge-model MODEL")
-        if self.judge == "rules" and (self.model or self.base_url):
-            raise ConfigError("The rules need no model.", "Name a provider, too: --judge openai")
+        if self.judge == "rules" and (self.model or self.base_url or self.batch):
+            raise ConfigError("The rules ask no model.", "Name a provider, too: --judge openai")
+        if self.batch and (self.requests_per_minute or self.tokens_per_minute):
+            raise ConfigError(
+                "A batch has no limits a minute.", "Leave out --rpm and --tpm, or --batch."
+            )
+
+    @property
+    def block(self) -> int:
+        """Pairs to judge between two saves; all of them in batches, each of which may take a day."""
+        if self.batch:
+            return sys.maxsize
+        return RULES_BLOCK if self.judge == "rules" else API_BLOCK
 
     @property
     def judge_model(self) -> JudgeModel:
@@ -79,8 +99,9 @@ def machine_name(choice: JudgeChoice, annotator: str | None) -> str:
 def opened_judge(choice: JudgeChoice, run: Run, again: str) -> Iterator[Judge]:
     """The judge, ready to compare while the block works; `again` is the command that goes on.
 
-    One behind an API asks through an actor of Ray, keeps every call in the run's ledger and is paid for
-    none twice. Raises JudgeError without a key, RunLockedError if another process writes the ledger.
+    One behind an API asks in batches or through an actor of Ray, keeps every call in the run's ledger
+    and is paid for none twice. Raises JudgeError without a key, RunLockedError if another process writes
+    the ledger.
     """
     if choice.judge == "rules":
         from rlpersona.judges.rules import RuleJudge
@@ -88,8 +109,6 @@ def opened_judge(choice: JudgeChoice, run: Run, again: str) -> Iterator[Judge]:
         yield RuleJudge()
         return
     from rlpersona.judges.client import Endpoint
-    from rlpersona.runtime.judging import judge_client
-    from rlpersona.runtime.session import ray_session
 
     endpoint = Endpoint(
         choice.judge,
@@ -98,11 +117,7 @@ def opened_judge(choice: JudgeChoice, run: Run, again: str) -> Iterator[Judge]:
         choice.tokens_per_minute,
         prices=load_prices(choice.prices),
     )
-    with (
-        Ledger.open(run.folder / CALLS) as ledger,
-        ray_session(),
-        judge_client(endpoint, ledger, choice.max_cost, again) as client,
-    ):
+    with Ledger.open(run.folder / CALLS) as ledger, _asking(choice, endpoint, ledger, again) as client:
         turn = threading.Lock()  # rounds in flight ask from threads of their own
 
         def ask(calls: Sequence[ApiCall]) -> list[Outcome]:
@@ -117,6 +132,23 @@ def opened_judge(choice: JudgeChoice, run: Run, again: str) -> Iterator[Judge]:
                 return client.ask(calls, more)
 
         yield ApiJudge(choice.judge_model, ask, choice.both_orders)
+
+
+@contextmanager
+def _asking(
+    choice: JudgeChoice, endpoint: Endpoint, ledger: Ledger, again: str
+) -> Iterator[BatchClient | JudgeClient]:
+    """Who asks the endpoint."""
+    if choice.batch:
+        from rlpersona.judges.batch import BatchClient
+
+        yield BatchClient(endpoint, ledger, choice.max_cost, again)
+        return
+    from rlpersona.runtime.judging import judge_client
+    from rlpersona.runtime.session import ray_session
+
+    with ray_session(), judge_client(endpoint, ledger, choice.max_cost, again) as client:
+        yield client
 
 
 def resume_command(choice: JudgeChoice, run: Run, annotator: str) -> str:
@@ -140,6 +172,7 @@ def resume_command(choice: JudgeChoice, run: Run, annotator: str) -> str:
     }
     words += [word for option, value in given.items() if value for word in (option, str(value))]
     words += [] if choice.both_orders else ["--one-order"]
+    words += ["--batch"] if choice.batch else []
     return shlex.join([*words, "--resume", "--runs", str(run.folder.parent)])
 
 
@@ -162,4 +195,5 @@ def estimate_cost(choice: JudgeChoice, run: Run, pairs: Sequence[Pair]) -> Estim
         choice.requests_per_minute,
         choice.tokens_per_minute,
         prices=load_prices(choice.prices),
+        batch=choice.batch,
     )

@@ -121,11 +121,11 @@ def pooled_variance(seen: pd.DataFrame) -> float | None:
 def selection_noise(config: BanditConfig, learned: pd.DataFrame, questions: int) -> float | None:
     """What the best of equal personas would gain by chance, had the budget been spent evenly.
 
-    Of `questions` there are no more to answer, however often they were asked. None for fractional
-    rewards, whose spread is not binomial.
+    Of `questions` there are no more to answer, however often they were asked. What the personas are
+    taken to be equal at is the mean of `shrunk`, every persona counted once: a search that settled on
+    the best has evaluated hardly anybody else. None for fractional rewards, whose spread is not binomial.
     """
     asked = min(questions, int(learned["evaluations"].sum() / len(learned)))
     if config.reward != "accuracy" or asked < 1:
         return None
-    overall = float((learned["reward"] * learned["evaluations"]).sum() / learned["evaluations"].sum())
-    return null_maximum(len(learned), asked, overall)
+    return null_maximum(len(learned), asked, float(learned["shrunk"].mean().clip(0, 1)))

@@ -8,6 +8,7 @@ questions' difficulty cancels: the expected gains are cautious.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 
 from rlpersona.bandits.halving import bracket
 from rlpersona.config import BanditConfig
@@ -21,7 +22,9 @@ from rlpersona.experiments.gains import (
     policy_ratio,
 )
 from rlpersona.report.plan import Plan, assumed_share
+from rlpersona.report.words import several
 from rlpersona.stats import detectable_gain, null_maximum, null_maximum_quantile
+from rlpersona.types import Persona
 
 
 def plan_for(
@@ -33,9 +36,11 @@ def plan_for(
     spread: float = 0.02,
     p: float = 0.6,
     explained: float = 0.0,
+    known: bool = True,
 ) -> Plan:
     """The plan of a configured run over so many personas and questions; see `plan`."""
-    lr = config.params.get("lr") if config.algorithm == "reinforce" else None
+    by_sgd = config.algorithm == "reinforce" and config.params.get("optimizer") == "sgd"
+    lr = config.params.get("lr", 0.1) if by_sgd else None
     return plan(
         personas,
         config.budget,
@@ -46,9 +51,18 @@ def plan_for(
         arms_per_round=config.arms_per_round,
         questions_per_round=min(config.questions_per_round, questions_search),
         questions=questions_search,
-        lr=float(lr) if isinstance(lr, int | float) else 0.1,
+        lr=None if lr is None else float(lr),
         level=config.validation.level,
         explained=explained,
+        known=known,
+    )
+
+
+def anything_known(personas: Iterable[Persona]) -> bool:
+    """Whether anything is known of a persona by which one tells of others."""
+    return any(
+        persona.field or persona.era or persona.birth_year is not None or persona.fame is not None
+        for persona in personas
     )
 
 
@@ -63,15 +77,18 @@ def plan(
     arms_per_round: int = 16,
     questions_per_round: int = 8,
     questions: int | None = None,
-    lr: float = 0.1,
+    lr: float | None = 0.1,
     level: float = 0.95,
     explained: float = 0.0,
+    known: bool = True,
 ) -> Plan:
     """What to expect of `evaluations` question evaluations over `arms` personas.
 
     `spread` (standard deviation of the true accuracies around `p`) is an assumption that no data stands
     behind; 2 points is generous for names alone. `explained` is the share of that variance which
     features of the personas explain; at 0, what half of it would bring is told without advising it.
+    `known` says whether the personas have any such features. `lr` is the step of a REINFORCE by SGD,
+    None if the search is no such thing.
     `questions` is how many there are to search on: answers to more evaluations than that repeat.
     Raises ConfigError for numbers that describe no search.
     """
@@ -85,7 +102,7 @@ def plan(
     even = even_gain(arms, evaluations, spread, p, questions)
     passes = evaluations // questions_per_round
     entrants = bracket(arms, passes) if passes > 1 else 0
-    algorithm, reason = advise(arms, entrants, even, halving, features, explained)
+    algorithm, reason = advise(arms, entrants, even, halving, features, explained, known)
     return Plan(
         arms=arms,
         evaluations=evaluations,
@@ -103,18 +120,29 @@ def plan(
         gain_halving=halving,
         gain_features=features,
         detectable=detectable_gain(questions_fresh, p, arms=winners, alpha=1 - level),
-        policy_ratio=policy_ratio(arms, evaluations, p, arms_per_round, questions_per_round, lr, spread),
+        policy_ratio=None
+        if lr is None
+        else policy_ratio(arms, evaluations, p, arms_per_round, questions_per_round, lr, spread),
         lr=lr,
+        known=known,
         algorithm=algorithm,
         reason=reason,
     )
 
 
 def advise(
-    arms: int, entrants: int, even: float, halving: float, features: float, explained: float
+    arms: int,
+    entrants: int,
+    even: float,
+    halving: float,
+    features: float,
+    explained: float,
+    known: bool = True,
 ) -> tuple[str, str]:
     """The algorithm to take, and why in a sentence; `entrants` is how many arms halving can compare."""
-    if explained and features > max(even, halving):
+    if arms == 1:
+        return "uniform", "One persona leaves nothing to choose."
+    if known and explained and features > max(even, halving):
         return "hierarchical", (
             f"What it learns of one persona tells of those like it: {_points(features)} expected, "
             f"against {_points(halving)} by halving alone."
@@ -122,10 +150,12 @@ def advise(
     if halving <= even:
         return "uniform", "Even allocation finds as much as halving here, and ranks everyone."
     if entrants < arms:
-        return "halving", (
-            f"The budget does not reach everyone: it compares {entrants:,} personas drawn at random, "
-            "thoroughly. The algorithm hierarchical would use what is known of the others."
+        reason = (
+            f"The budget does not reach everyone: it compares {several(entrants, 'persona')} drawn at "
+            "random, thoroughly."
         )
+        others = " The algorithm hierarchical would use what is known of the others." if known else ""
+        return "halving", reason + others
     return "halving", (
         f"It takes evaluations from the hopeless for the hopeful: {_points(halving)} expected, "
         f"against {_points(even)} by even allocation."
@@ -133,7 +163,8 @@ def advise(
 
 
 def _points(gain: float) -> str:
-    return f"{100 * gain:+.1f} points"
+    rounded = round(100 * gain, 1)
+    return f"{rounded:+.1f} points" if rounded else "0.0 points"
 
 
 def _check(arms: int, evaluations: int, spread: float, p: float, explained: float) -> None:

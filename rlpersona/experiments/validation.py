@@ -21,7 +21,7 @@ from rlpersona.experiments.convergence import convergence
 from rlpersona.experiments.evaluation import evaluate
 from rlpersona.experiments.inputs import Inputs, scored_as, searched_label
 from rlpersona.experiments.learned import learned_table, selection_noise
-from rlpersona.experiments.planning import plan_for
+from rlpersona.experiments.planning import anything_known, plan_for
 from rlpersona.judges.base import Judge
 from rlpersona.personas.controls import empty_persona, nonsense_personas
 from rlpersona.personas.roster import NO_PERSONA
@@ -70,6 +70,7 @@ def validate(
         "seconds": round(seconds, 1),
         "seed": config.seed,
         "reward": config.reward,
+        "chance": chance(config, inputs.fresh),
         "null_maximum": selection_noise(config, learned, len(inputs.search)),
         **analyse(fresh, learned, inputs.personas, level, config.validation.margin),
         "plan": planned(config, inputs),
@@ -87,7 +88,16 @@ def validate(
 def planned(config: BanditConfig, inputs: Inputs) -> list[str]:
     """What the budget could find, in three lines; nothing without a search."""
     sizes = len(inputs.personas), len(inputs.search), len(inputs.fresh)
-    return plan_lines(plan_for(config, *sizes), short=True) if config.search else []
+    if not config.search:
+        return []
+    return plan_lines(plan_for(config, *sizes, known=anything_known(inputs.personas)), short=True)
+
+
+def chance(config: BanditConfig, questions: Sequence[Question]) -> float | None:
+    """Accuracy of guessing; None where a question has no choices, and where no accuracy is measured."""
+    if config.measured != "accuracy" or not all(question.choices for question in questions):
+        return None
+    return float(np.mean([1 / len(question.choices) for question in questions]))
 
 
 def roles_of(config: BanditConfig, personas: Sequence[Persona], winners: Sequence[Persona]) -> Roles:

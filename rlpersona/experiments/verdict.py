@@ -27,10 +27,12 @@ def verdict(found: Record, better: Sequence[Record]) -> str:
         )
     most = max((winner["gain"] for winner in measured), key=lambda gain: gain["estimate"])
     ceiling = 100 * max(winner["gain"]["high"] for winner in measured)
+    who = "the only winner" if len(measured) == 1 else f"the best of {len(measured)} winners"
+    others = "it does not gain" if len(measured) == 1 else "none of them gains"
     return (
-        f"No persona is shown to be better than no persona: the best of {len(measured)} winners gains "
-        f"{points(most)} on {most['n']} fresh questions, and none of them gains more than {ceiling:.1f} "
-        "points at that level of confidence."
+        f"No persona is shown to answer better than the model without one: {who} gains {points(most)} "
+        f"on {most['n']} fresh questions, and {others} more than {ceiling:.1f} points at that level of "
+        "confidence."
     )
 
 
@@ -54,13 +56,29 @@ def beats_nonsense(winner: Record) -> bool:
 
 
 def without_control(winners: Sequence[Record]) -> str:
-    """Accuracies alone: a gain is a gain over something."""
+    """A gain is a gain over something: over invented names where those answered, else accuracies."""
+    named = [winner for winner in winners if winner["over_nonsense"]]
+    if named:
+        return over_names(named)
     measured = [winner for winner in winners if winner["accuracy"]]
     best = max(measured, key=lambda winner: winner["accuracy"]["estimate"])
     return (
         f"No baseline was measured: {best['persona']} answers {percent(best['accuracy'])} of "
         f"{best['accuracy']['n']} fresh questions right, but nothing says what no persona would."
     )
+
+
+def over_names(winners: Sequence[Record]) -> str:
+    """What invented names show where no persona was not measured."""
+    better = [winner for winner in winners if beats_nonsense(winner)]
+    best = max(better or winners, key=lambda winner: winner["over_nonsense"]["estimate"])
+    over = best["over_nonsense"]
+    said = (
+        f"{best['persona']} answers better than invented names"
+        if better
+        else f"no winner is shown to answer better than invented names, {best['persona']} comes closest"
+    )
+    return f"No baseline was measured: {said}: {points(over)} on {over['n']} fresh questions."
 
 
 def baselines_only(found: Record) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from rlpersona.errors import ConfigError, CostError
 from rlpersona.judges.prices import (
+    BATCH_SHARE,
     SHIPPED,
     Prices,
     cost_of,
@@ -21,6 +22,7 @@ from rlpersona.judges.prices import (
 from rlpersona.types import ApiCall, ApiReply
 
 NANO = 10**9  # the cap counts whole billionths of a dollar, so that sums are exact
+DAY = 24 * 60.0  # minutes that a provider may take for a batch
 USED = 0.5  # share of max_tokens that an answer uses, where no earlier answer tells
 
 
@@ -32,7 +34,8 @@ class Estimate:
     Dollars: `cost_max` is the bound that the cost cap reserves for one attempt a call; `cost_expected`
     takes the mean length of earlier answers to the same prompt version, or half the cap. Both are None
     where `unpriced` names a model. `minutes` is set by the slowest of requests a minute, tokens a
-    minute and latency. `prices_as_of` is the oldest price in use, empty for what is free.
+    minute and latency; in a `batch` it is the day that the provider may take. `prices_as_of` is the
+    oldest price in use, empty for what is free.
     """
 
     calls: int
@@ -44,18 +47,21 @@ class Estimate:
     minutes: float
     unpriced: tuple[str, ...] = ()
     prices_as_of: str = ""
+    batch: bool = False
 
     def __str__(self) -> str:
         if self.unpriced:
             cost = f"unknown: no price for {', '.join(self.unpriced)} (--prices FILE)"
         else:
             dated = f" (prices of {self.prices_as_of})" if self.prices_as_of else ""
-            cost = f"about ${self.cost_expected:,.2f}, at most ${self.cost_max:,.2f}{dated}"
+            likely, most = (dollars(found or 0.0, 2) for found in (self.cost_expected, self.cost_max))
+            cost = f"about {likely}, at most {most}{dated}"
+        time = "within a day" if self.batch and self.calls else f"about {self.minutes:,.1f} min"
         return (
             f"calls   {self.calls:,} to make, {self.known:,} known already\n"
             f"tokens  about {self.input_tokens:,} in, at most {self.output_tokens_max:,} out\n"
             f"cost    {cost}\n"
-            f"time    about {self.minutes:,.1f} min"
+            f"time    {time}"
         )
 
 
@@ -68,12 +74,14 @@ def estimate(
     *,
     in_flight: int = 64,
     prices: Prices = SHIPPED,
+    batch: bool = False,
 ) -> Estimate:
     """Count what is to be asked and what it will take.
 
     `known` are the replies that the ledger holds, by key; equal calls count once. `rpm` and `tpm` are
     the provider's requests and tokens a minute (None: no limit), where a call weighs its input and its
     whole output cap as the providers count it; `latency` is seconds a call with `in_flight` at a time.
+    In a `batch` calls cost half, and no limit sets the time.
     """
     if not (latency >= 0 and in_flight >= 1 and all(v is None or v > 0 for v in (rpm, tpm))):
         raise ConfigError(
@@ -87,21 +95,25 @@ def estimate(
     tokens, caps = sum(inputs), sum(call.sampling.max_tokens for call in wanted)
     unknown = unpriced(wanted, prices)
     likely = [cost_of(*parts, prices) or 0.0 for parts in zip(wanted, inputs, outputs, strict=True)]
+    share = BATCH_SHARE if batch else 1.0
+    most = share * sum(worst_case(call, prices) or 0.0 for call in wanted)
+    minutes = max(
+        len(wanted) / rpm if rpm else 0.0,
+        (tokens + caps) / tpm if tpm else 0.0,
+        len(wanted) * latency / min(in_flight, max(len(wanted), 1)) / 60,
+    )
     dates = {price.as_of for call in wanted if (price := price_of(call, prices)) and price.as_of}
     return Estimate(
         calls=len(wanted),
         known=len(unique) - len(wanted),
         input_tokens=tokens,
         output_tokens_max=caps,
-        cost_max=None if unknown else sum(worst_case(call, prices) or 0.0 for call in wanted),
-        cost_expected=None if unknown else sum(likely),
-        minutes=max(
-            len(wanted) / rpm if rpm else 0.0,
-            (tokens + caps) / tpm if tpm else 0.0,
-            len(wanted) * latency / min(in_flight, max(len(wanted), 1)) / 60,
-        ),
+        cost_max=None if unknown else most,
+        cost_expected=None if unknown else share * sum(likely),
+        minutes=DAY if batch and wanted else minutes,
         unpriced=unknown,
         prices_as_of=min(dates, default=""),
+        batch=batch,
     )
 
 
@@ -180,12 +192,23 @@ class CostCap:
                 "The price of this call is unknown, so --max-cost cannot be kept.",
                 "Give the model's price with --prices FILE, or leave --max-cost out.",
             )
-        held = f" and ${self.reserved:,.4f} held for calls in flight" if self._reserved else ""
+        held = f" and {dollars(self.reserved)} held for calls in flight" if self._reserved else ""
         return CostError(
-            f"The cost cap of ${self.limit:,.2f} is reached: ${self.spent:,.4f} spent{held}, "
-            f"the next call may cost ${worst:,.4f}.",
+            f"The cost cap of {dollars(self.limit or 0.0)} is reached: "
+            f"{dollars(self.spent)} spent{held}, the next call may cost {dollars(worst)}.",
             f"All answers so far are kept. Go on with a higher cap: {self.resume or '--resume'}",
         )
+
+
+def dollars(amount: float, digits: int = 10) -> str:
+    """`$1,234.50`, `$0.0042`: cents, and more places where cents are too coarse, nine at most.
+
+    The first `digits` that are not zero are kept: `dollars(0.004234, 2)` is `$0.0042`.
+    """
+    first = math.floor(math.log10(amount)) if amount > 0 else 0
+    written = f"{amount:,.{min(9, max(2, digits - 1 - first))}f}"
+    units, _, rest = written.partition(".")
+    return f"${units}.{rest.rstrip('0'):0<2}"
 
 
 def _nano(dollars: float) -> int:

@@ -138,7 +138,7 @@ def _item(question: str) -> Item:
     if found is None:
         raise JudgeError(
             f"the rule judge knows only questions of the nano world, not {question[:80]!r}",
-            "Judge these answers with a model: judge=openai or judge=anthropic.",
+            "Judge these answers with a model: --judge openai or anthropic (a bandit: judge.by=openai).",
         )
     return found
 

@@ -58,6 +58,11 @@ def pair_lines(pair: Record) -> Iterator[str]:
         yield _distribution(pair["distribution"])
     if pair["leaders"]:
         yield _leaders(pair["leaders"])
+    if pair["same"]:
+        yield (
+            f"Same answers in both runs, so nothing to compare: {', '.join(pair['same'][:SHOWN])}"
+            + (f" and {len(pair['same']) - SHOWN} more." if len(pair["same"]) > SHOWN else ".")
+        )
 
 
 def _overlap(overlap: Record) -> str:
@@ -92,6 +97,8 @@ def _distribution(found: Record) -> str:
 
 def _leaders(found: Record) -> str:
     one, other = found["personas"]
+    if found["same"]:
+        return f"First choices: {one} {words.points(found['first'])} in both, with the same answers."
     return (
         f"First choices: {one} {words.points(found['first'])}, {other} {words.points(found['second'])}; "
         f"difference {words.gain_interval(Measured(**found['difference']))} "

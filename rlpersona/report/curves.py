@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 MAX_PANELS = 6
 MAX_GROUPS = 4
 _PANEL = 1.95  # inches from one panel to the next
+MIN_SPAN = 10.0
+"""Percentage points that an axis of accuracies shows at least: less would blow up a single answer."""
 _LABEL = 34  # cells of a name in a legend
 
 
@@ -54,6 +56,7 @@ def transfer_curves(rounds: Sequence[Round]) -> Figure:
             label="best personas of the policy",
         )
         axes.yaxis.set_major_formatter(lambda value, _: f"{value:g} %")
+        _show(axes, [*top, *control])
         questions = next((point.questions for _, point in seen if point.questions), None)
         asked = "" if questions is None else f", {count(questions)} questions"
         title = f"accuracy on {shorten(clean(name), 60)}{asked}"
@@ -82,6 +85,17 @@ def group_masses(rounds: Sequence[Round]) -> Figure:
     drawing.panel(axes, "share of the policy’s probability", empty=not seen)
     _finish(axes, last=True, legend=bool(seen))
     return figure
+
+
+def _show(axes: Axes, values: Sequence[float]) -> None:
+    """y limits around shares in percent, at least MIN_SPAN apart and hardly beyond 0 and 100."""
+    known = [value for value in values if not math.isnan(value)]
+    if not known:
+        return
+    low, high = min(known), max(known)
+    margin = max(0.06 * (high - low), (MIN_SPAN - (high - low)) / 2)
+    shift = min(0.0, 100 - (high + margin)) - min(0.0, low - margin)
+    axes.set_ylim(low - margin + shift - 0.5, high + margin + shift + 0.5)
 
 
 def _finish(axes: Axes, last: bool, legend: bool) -> None:

@@ -29,12 +29,13 @@ T = TypeVar("T")
 class RunData:
     """A whole run folder in memory. `rounds` is in order, one entry a round.
 
-    `validation` holds the fresh answers on the run's own benchmark, `elsewhere` those on others, with
-    their column `benchmark`.
+    `settings` are the values in the text `config`. `validation` holds the fresh answers on the run's own
+    benchmark, `elsewhere` those on others, with their column `benchmark`.
     """
 
     folder: Path
     config: str
+    settings: dict[str, Any]
     provenance: dict[str, Any]
     rounds: tuple[Round, ...]
     personas: pd.DataFrame
@@ -45,15 +46,19 @@ class RunData:
 
 def read_run(folder: Path) -> RunData:
     """Read the files that a finished bandit run leaves. RunError names the file that is missing or
-    broken; nothing is guessed in its place."""
+    broken, or that the run is of another experiment; nothing is guessed in its place."""
     if not folder.is_dir():
         raise RunError(f"There is no run folder {folder}.", "`rlpersona runs` lists the runs.")
+    settings = _parsed(folder / CONFIG, _settings)
+    if settings.get("experiment", "bandit") != "bandit":
+        raise RunError(f"'{folder.name}' is no bandit run.", f"rlpersona show {folder.name}")
     summary = _parsed(folder / SUMMARY, Summary.model_validate_json)
     answers = _table(folder / VALIDATION, VALIDATION_COLUMNS)
     own = _own_benchmark(answers)
     return RunData(
         folder=folder,
         config=_text(folder / CONFIG),
+        settings=settings,
         provenance=_parsed(folder / PROVENANCE, _object),
         rounds=_rounds_of(folder / METRICS, summary),
         personas=_table(folder / PERSONAS, PERSONA_COLUMNS),
@@ -111,6 +116,18 @@ def _object(text: str) -> dict[str, Any]:
     value = json.loads(text)
     if not isinstance(value, dict):
         raise ValueError("it holds no JSON object")
+    return value
+
+
+def _settings(text: str) -> dict[str, Any]:
+    import yaml
+
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError:
+        raise ValueError("it is no YAML") from None
+    if not isinstance(value, dict):
+        raise ValueError("it holds no settings")
     return value
 
 

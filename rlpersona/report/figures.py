@@ -15,7 +15,7 @@ from rlpersona.report import drawing
 from rlpersona.report.drawing import ACCENT, GRID, INK, MUTED, POOL, SMALL, WARM
 from rlpersona.report.pool import Kind
 from rlpersona.report.records import Round, Summary
-from rlpersona.report.smoothing import Floats, block_means, moving_mean
+from rlpersona.report.smoothing import LEAST, Floats, block_means, moving_mean
 from rlpersona.report.words import MISSING, count, gain_interval, percent, points, share_interval
 
 if TYPE_CHECKING:
@@ -36,9 +36,9 @@ class RandomGain(NamedTuple):
 
 
 def learning_curve(rounds: Sequence[Round], personas: int | None, measure: str = "reward") -> Figure:
-    """Reward of each round with a moving mean and its 95 % band; below it the policy's entropy with
-    ln(personas), the entropy of choosing uniformly. Beyond MAX_POINTS rounds a dot is the mean of a
-    block of rounds."""
+    """Reward of each round with a moving mean and, from LEAST rounds on, its 95 % band; below it the
+    policy's entropy with ln(personas), the entropy of choosing uniformly. Beyond MAX_POINTS rounds a dot
+    is the mean of a block of rounds."""
     from matplotlib.ticker import MaxNLocator
 
     figure = drawing.new_figure(4.6)
@@ -46,8 +46,8 @@ def learning_curve(rounds: Sequence[Round], personas: int | None, measure: str =
     entropy = drawing.add_axes(figure, left=0.75, right=0.3, top=2.95, bottom=0.55)
     numbers = block_means(_series(record.round for record in rounds), MAX_POINTS)
     values = block_means(_series(record.reward for record in rounds), MAX_POINTS)
-    window = max(3, len(values) // 12) | 1
-    smooth = moving_mean(100 * values, window)
+    window = max(LEAST, len(values) // 12) | 1
+    smooth = moving_mean(100 * values, window, within=(0.0, 100.0))
     reward.plot(numbers, 100 * values, label="rounds", markersize=2.8, alpha=0.55, **_SMALL)
     reward.fill_between(numbers, smooth.low, smooth.high, color=ACCENT, alpha=0.16, linewidth=0)
     reward.plot(numbers, smooth.mean, color=ACCENT, linewidth=2, label="moving mean")
@@ -95,7 +95,9 @@ def validated_gains(summary: Summary, random: Sequence[RandomGain] = ()) -> Figu
     persona seems to have by luck alone while it is being chosen.
     """
     gains = [(winner.persona, winner.gain, ACCENT, "o") for winner in summary.winners]
-    for reference in summary.references[1:]:
+    for reference in summary.references:
+        if reference.label == "no persona":
+            continue
         together = "" if reference.label == "empty name" else ", together"
         marker = "s" if reference.label == "random personas" else "D"
         gains.append((f"{reference.label}{together}", reference.gain, POOL, marker))
@@ -146,7 +148,9 @@ def shrinkage(summary: Summary) -> Figure:
     questions with interval; a line with a band is the no-persona control on the same questions.
     Says something only where the search was rewarded with accuracy."""
     figure, axes, rows = drawing.row_axes(
-        [winner.persona for winner in summary.winners], right=1.55, top=0.45
+        [winner.persona for winner in summary.winners],
+        right=1.55,
+        top=0.1 if summary.control.estimate is None else 0.45,
     )
     control = summary.control
     shown = [control, *(winner.accuracy for winner in summary.winners)]

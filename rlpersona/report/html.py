@@ -88,6 +88,7 @@ def _page(run: RunData) -> dict[str, Any]:
         "tallied": any(row.wins is not None for row in top),
         "tally": leaderboard.tally,
         "equivalence": words.equivalence(summary),
+        "at_chance": words.at_chance(summary),
         "shrunken": any(row.shrunk is not None for row in top),
         "no_control": _no_control(run),
         "last": last,

@@ -27,7 +27,8 @@ class Plan:
     are mean and `level` quantile of what a leaderboard of equal personas would show. `detectable` is
     the smallest true gain that the fresh questions confirm with a chance of 80 %, infinite if none.
     `policy_ratio` is how many times as likely as at the start REINFORCE by SGD of step `lr` draws its
-    favourite in the end, to first order. `enough` says whether what the advised algorithm finds is
+    favourite in the end, to first order; both None where the search is no such REINFORCE. `known` says
+    whether the personas have features at all. `enough` says whether what the advised algorithm finds is
     detectable.
     """
 
@@ -47,8 +48,9 @@ class Plan:
     gain_halving: float
     gain_features: float
     detectable: float
-    policy_ratio: float
-    lr: float
+    policy_ratio: float | None
+    lr: float | None
+    known: bool
     algorithm: str
     reason: str
 
@@ -75,10 +77,16 @@ def print_plan(plan: Plan, file: TextIO | None = None) -> None:
 def plan_lines(plan: Plan, short: bool = False) -> list[str]:
     """The plan as plain lines: at most twelve, or three if `short`."""
     title = (
-        f"Plan: {words.count(plan.arms)} personas, {words.count(plan.evaluations)} evaluations "
-        f"({_per_arm(plan.per_arm)} each), {words.count(plan.questions_fresh)} fresh questions."
+        f"Plan: {words.several(plan.arms, 'persona')}, {words.several(plan.evaluations, 'evaluation')} "
+        f"({_per_arm(plan.per_arm)} each), {words.several(plan.questions_fresh, 'fresh question')}."
     )
     advice = f"Advice: {plan.algorithm}. {plan.reason}"
+    fresh = (
+        f"Fresh questions: {_detectable(plan)} (chance 80 %, {plan.winners} tested; sooner if answers "
+        "with and without persona mostly agree)."
+    )
+    if plan.arms == 1:
+        return [title, fresh, advice]
     if short:
         return [
             title,
@@ -87,6 +95,10 @@ def plan_lines(plan: Plan, short: bool = False) -> list[str]:
             f"{words.points(plan.gain)}, and {_detectable(plan)}.",
             advice,
         ]
+    features = (
+        f"  {words.points(plan.gain_features):>9}  found by hierarchical halving, if what is known of "
+        f"personas explains {100 * assumed_share(plan.explained):.0f} % of their variance"
+    )
     return [
         title,
         f"Assumed: true accuracies spread by {words.points(plan.spread)[1:]} around "
@@ -95,12 +107,10 @@ def plan_lines(plan: Plan, short: bool = False) -> list[str]:
         f"  {words.points(plan.gain_best):>9}  the truly best persona",
         f"  {words.points(plan.gain_even):>9}  the persona found by even allocation (expected, true)",
         f"  {words.points(plan.gain_halving):>9}  found by halving",
-        f"  {words.points(plan.gain_features):>9}  found by hierarchical halving"
-        + f", if what is known of personas explains {100 * _explained(plan):.0f} % of their variance",
+        *([features] if plan.known else []),
         _null_line(plan),
-        f"Fresh questions: {_detectable(plan)} (chance 80 %, {plan.winners} tested; sooner if answers "
-        "with and without persona mostly agree).",
-        _policy(plan),
+        fresh,
+        *_policy(plan),
         _verdict(plan),
         advice,
     ]
@@ -109,10 +119,6 @@ def plan_lines(plan: Plan, short: bool = False) -> list[str]:
 def assumed_share(explained: float) -> float:
     """The share of variance that features are taken to explain: half where the user claims none."""
     return explained or 0.5
-
-
-def _explained(plan: Plan) -> float:
-    return assumed_share(plan.explained)
 
 
 def _per_arm(evaluations: float) -> str:
@@ -135,13 +141,15 @@ def _detectable(plan: Plan) -> str:
     return f"a true gain is confirmed from {words.points(plan.detectable)} on"
 
 
-def _policy(plan: Plan) -> str:
+def _policy(plan: Plan) -> list[str]:
+    if plan.policy_ratio is None:
+        return []
     start = f"REINFORCE by plain gradient steps (SGD, lr {plan.lr:g}) ends up drawing its favourite"
     if plan.policy_ratio > 100:
-        return f"{start} more than 100 times as often as at the start."
+        return [f"{start} more than 100 times as often as at the start."]
     digits = 3 if plan.policy_ratio < 1.1 else 1
     fate = ": it will not learn." if plan.policy_ratio < UNLEARNED else "."
-    return f"{start} {plan.policy_ratio:.{digits}f} times as often as at the start{fate}"
+    return [f"{start} {plan.policy_ratio:.{digits}f} times as often as at the start{fate}"]
 
 
 def _verdict(plan: Plan) -> str:

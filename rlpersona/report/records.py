@@ -158,6 +158,7 @@ class Summary(_Record):
     seconds: float | None = None
     seed: int | None = None
     null_maximum: float | None = None
+    chance: float | None = None
     unscored_share: float | None = None
     control: MaybeMeasured = Measured()
     random: MaybeMeasured = Measured()
@@ -173,6 +174,11 @@ class Summary(_Record):
     def fresh(self) -> str:
         """What fresh questions measure, in words."""
         return "comparisons won" if self.reward == "judged" else "accuracy"
+
+    @property
+    def training(self) -> str:
+        """Heading of what winners earned in training, with the reward where that is no accuracy."""
+        return "in training" if self.reward == "accuracy" else f"in training ({self.reward})"
 
     @property
     def measure(self) -> str:
@@ -194,9 +200,18 @@ class Summary(_Record):
         return max(measured, key=lambda winner: _or(winner.gain.estimate, 0), default=None)
 
     @property
+    def uncontrolled(self) -> bool:
+        """Whether accuracies were measured, but not that of no persona to hold them against."""
+        shown = [*(one.accuracy for one in (*self.winners, *self.baselines)), self.random]
+        return self.control.estimate is None and any(one.estimate is not None for one in shown)
+
+    @property
     def references(self) -> tuple[Reference, ...]:
-        """The comparisons in the order in which they are shown; prefixes only if they were measured."""
-        found = [Reference(label="no persona", kind="control", accuracy=self.control)]
+        """The comparisons in the order in which they are shown; prefixes, and no persona beside others,
+        only if they were measured."""
+        found = []
+        if not self.uncontrolled:
+            found.append(Reference(label="no persona", kind="control", accuracy=self.control))
         for one in self.baselines:
             if one.role == "empty":
                 gain = one.gain.model_copy(update={"p": one.gain.p if one.p is None else one.p})

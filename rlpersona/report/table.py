@@ -12,15 +12,18 @@ from rich.text import Text
 
 from rlpersona.report import words
 from rlpersona.report.data import parse_summary
-from rlpersona.report.records import Summary
+from rlpersona.report.records import Reference, Summary, Winner
 from rlpersona.report.terminal import Terminal
+
+SHOWN = 4
+"""Groups of personas that are listed; the others are counted."""
 
 
 def print_summary(
     summary: dict[str, Any], file: TextIO | None = None, report: Path | None = None
 ) -> None:
     """Print winners and what they are held against with intervals, transfer to other benchmarks,
-    equivalence, the verdict and the report's path.
+    equivalence, where the policy went, the verdict and the report's path.
 
     `summary` is the content of `summary.json`; RunError if it is broken. `file` is stdout if None.
     Names are folded, never cut. Without a terminal the table is plain text; where the locale is not
@@ -52,8 +55,10 @@ def _table(result: Summary, terminal: Terminal) -> Table:
         title_justify="left",
         box=box.ASCII if terminal.ascii else box.SIMPLE_HEAVY,
     )
+    over = _held_against(result)
+    tested = [] if over is None else [f"gain over {over}", "p (Holm)"]
     table.add_column("persona", overflow="fold", ratio=1)
-    for heading in (f"fresh {result.fresh}", "gain over no persona", "p (Holm)", "in training", "n"):
+    for heading in (f"fresh {result.fresh}", *tested, result.training, "n"):
         table.add_column(heading, justify="right", overflow="fold")
     for winner in result.winners:
         name = Text(terminal.text(winner.persona), style="bold")
@@ -63,28 +68,52 @@ def _table(result: Summary, terminal: Terminal) -> Table:
         table.add_row(
             name,
             words.share_interval(winner.accuracy),
-            words.gain_interval(winner.gain),
-            words.p_value(winner.p_holm),
+            *_winner_gain(winner, over),
             words.percent(winner.training_reward),
             words.count(winner.accuracy.n),
         )
     table.add_section()
     for one in result.references:
-        n = one.accuracy.n or one.gain.n
         table.add_row(
             one.label,
             words.share_interval(one.accuracy),
-            "" if one.label == "no persona" else words.gain_interval(one.gain),
-            "" if one.gain.p is None else f"{words.p_value(one.gain.p)}*",
+            *_reference_gain(one, over),
             "",
-            words.count(n),
+            words.count(one.accuracy.n or one.gain.n),
         )
     return table
 
 
+def _held_against(result: Summary) -> str | None:
+    """What the winners' gains are over; None where nothing was measured that they could be over."""
+    if not result.uncontrolled:
+        return "no persona"
+    named = any(winner.over_nonsense.estimate is not None for winner in result.winners)
+    return "nonsense names" if named else None
+
+
+def _winner_gain(winner: Winner, over: str | None) -> list[str]:
+    """A winner's cells under the heading of gains and their tests."""
+    if over is None:
+        return []
+    if over == "no persona":
+        return [words.gain_interval(winner.gain), words.p_value(winner.p_holm)]
+    return [words.gain_interval(winner.over_nonsense), words.p_value(winner.over_nonsense.p_holm)]
+
+
+def _reference_gain(one: Reference, over: str | None) -> list[str]:
+    """The same cells of what winners are held against; its own gain is known over no persona alone."""
+    if over != "no persona":
+        return [] if over is None else ["", ""]
+    return [
+        "" if one.label == "no persona" else words.gain_interval(one.gain),
+        "" if one.gain.p is None else f"{words.p_value(one.gain.p)}*",
+    ]
+
+
 def _remarks(result: Summary) -> list[str]:
     """What the table has no column for, a line each."""
-    lines = []
+    lines = [line] if (line := words.at_chance(result)) else []
     best = result.best
     if best is not None and best.over_nonsense.estimate is not None:
         over = best.over_nonsense
@@ -93,13 +122,37 @@ def _remarks(result: Summary) -> list[str]:
     for other in result.transfer:
         measured = [(one.gain.estimate, one) for one in other.winners if one.gain.estimate is not None]
         if measured:
-            _, top = max(measured, key=lambda pair: pair[0])
+            most, top = max(measured, key=lambda pair: pair[0])
+            where = f"On {other.benchmark}, {words.count(other.questions)} questions,"
             lines.append(
-                f"On {other.benchmark}, {words.count(other.questions)} questions, the most is gained by "
-                f"{top.persona}: {words.gain_interval(top.gain)}, p (Holm) {words.p_value(top.p_holm)}."
+                f"{where} the most is gained by {top.persona}: {words.gain_interval(top.gain)}, "
+                f"p (Holm) {words.p_value(top.p_holm)}."
+                if most > 0
+                else f"{where} nobody gains on no persona."
             )
-    equivalence = words.equivalence(result)
-    return [*lines, equivalence] if equivalence else lines
+    if equivalence := words.equivalence(result):
+        lines.append(equivalence)
+    return [*lines, *_convergence(result)]
+
+
+def _convergence(result: Summary) -> list[str]:
+    """Where the policy went, and how early: two lines, or none where personas have no groups."""
+    shares = [one for one in result.convergence if one.final is not None]
+    if not shares:
+        return []
+    told = [
+        f"{one.group} {words.percent(one.final)} (of the pool {words.percent(one.pool)})"
+        for one in shares[:SHOWN]
+    ]
+    more = f", {len(shares) - SHOWN} more" if len(shares) > SHOWN else ""
+    first = shares[0]
+    if first.half is None:
+        when = "No group holds half of it."
+    elif first.most is None:
+        when = f"{first.group} holds half of it from round {first.half} on, and never 90 %."
+    else:
+        when = f"{first.group} holds half of it from round {first.half} on, 90 % from {first.most} on."
+    return [f"The policy's probability: {', '.join(told)}{more}.", when]
 
 
 def _level(result: Summary) -> str:

@@ -61,6 +61,11 @@ def count(number: float | None) -> str:
     return MISSING if number is None else f"{number:,.0f}"
 
 
+def several(number: int, noun: str) -> str:
+    """`1 persona`, `2,174 personas`."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
+
+
 def percent(share: float | None) -> str:
     """A share as `61.3 %`; small ones keep two significant digits (`0.0087` as `0.87 %`)."""
     if share is None:
@@ -116,6 +121,20 @@ def equivalence(summary: Summary) -> str | None:
     if summary.significant:
         return None
     return f"No winner is shown to lie {within}; a gain of that size is neither shown nor ruled out."
+
+
+def at_chance(summary: Summary) -> str | None:
+    """A sentence for where not one accuracy is shown to exceed that of guessing; None elsewhere, and
+    where guessing has none (`summary.chance`)."""
+    shown = [one.accuracy for one in summary.winners]
+    shown += [one.accuracy for one in summary.references]
+    lows = [one.low for one in shown if one.low is not None]
+    if summary.chance is None or not lows or max(lows) > summary.chance:
+        return None
+    return (
+        f"Nobody is shown to answer better than by guessing ({percent(summary.chance)}): perhaps the "
+        "model cannot answer questions asked this way (mode, prefix)."
+    )
 
 
 def duration(seconds: float | None) -> str:

@@ -3,7 +3,14 @@
 from rlpersona.stats.agreement import Agreement, agreement
 from rlpersona.stats.crossed import CrossedEffect, crossed_effect, crossed_mean
 from rlpersona.stats.equivalence import Equivalence, tost
-from rlpersona.stats.intervals import Interval, clopper_pearson, t_interval, wilson
+from rlpersona.stats.intervals import (
+    Interval,
+    bounded_interval,
+    clopper_pearson,
+    t_interval,
+    unseen_share,
+    wilson,
+)
 from rlpersona.stats.multiple import benjamini_hochberg, holm
 from rlpersona.stats.paired import PairedDifference, mcnemar_exact, paired_difference, set_difference
 from rlpersona.stats.power import detectable_gain
@@ -19,6 +26,7 @@ __all__ = [
     "Shrunk",
     "agreement",
     "benjamini_hochberg",
+    "bounded_interval",
     "clopper_pearson",
     "crossed_effect",
     "crossed_mean",
@@ -32,5 +40,6 @@ __all__ = [
     "shrink",
     "t_interval",
     "tost",
+    "unseen_share",
     "wilson",
 ]

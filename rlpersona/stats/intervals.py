@@ -47,7 +47,7 @@ def t_interval(values: npt.ArrayLike, level: float = 0.95) -> Interval:
     """Student's interval of a mean: mean +- t[n-1] s/sqrt(n); nan values are left out.
 
     Values that are all equal have no spread to judge by: the interval is then that one point, which
-    claims more than the data can. Raises DataError below two values.
+    claims more than the data can (see `bounded_interval`). Raises DataError below two values.
     """
     kept = measured(values)
     check_level(level)
@@ -56,6 +56,39 @@ def t_interval(values: npt.ArrayLike, level: float = 0.95) -> Interval:
     mean = float(kept.mean())
     reach = float(special.stdtrit(len(kept) - 1, 0.5 + level / 2)) * standard_error(kept)
     return Interval(mean, mean - reach, mean + reach, len(kept), level)
+
+
+def unseen_share(n: int, level: float) -> float:
+    """The share q that may be left out of n draws with chance (1 - level) / 2: (1 - q)^n.
+
+    About 3.7 / n at level .95: the "rule of three" (Hanley & Lippman-Hand 1983), two-sided.
+    """
+    check_level(level)
+    return float(1 - ((1 - level) / 2) ** (1 / n))
+
+
+def bounded_interval(
+    values: npt.ArrayLike, level: float = 0.95, least: float = 0.0, most: float = 1.0
+) -> Interval:
+    """Student's interval of the mean of values in [least, most], made wider where it shows too little.
+
+    Where more than half of the values are the same, what is rare may not have come up at all, and the
+    spread says nothing of it: the interval is then no narrower than mean - q (mean - least) and
+    mean + q (most - mean), with q of `unseen_share`. With equal values it is just that. Raises
+    DataError below two values.
+    """
+    kept = measured(values)
+    found = t_interval(kept, level)
+    if not mostly_equal(kept):
+        return found
+    q, mean = unseen_share(len(kept), level), found.estimate
+    low, high = mean - q * max(0.0, mean - least), mean + q * max(0.0, most - mean)
+    return Interval(mean, min(found.low, low), max(found.high, high), len(kept), level)
+
+
+def mostly_equal(values: npt.NDArray[np.float64]) -> bool:
+    """Whether more than half of the values are one and the same."""
+    return bool(2 * np.unique(values, return_counts=True)[1].max() > len(values))
 
 
 def measured(values: npt.ArrayLike) -> npt.NDArray[np.float64]:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from rlpersona.errors import DataError
-from rlpersona.stats.intervals import Interval, check_level, measured, standard_error, t_interval
+from rlpersona.stats.intervals import Interval, bounded_interval, check_level, measured, standard_error
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +32,10 @@ def paired_difference(
 ) -> PairedDifference:
     """`scores - control`, both of shape (questions,), the same question at the same place.
 
-    The interval is Student's on the per-question differences. The p-value is McNemar's exact test if
-    all scores are 0 or 1 (McNemar 1947), else the paired t test. With few discordant questions the
-    interval is only approximate while the exact p-value holds. Differences that are all equal have no
-    spread: see `difference_interval`; their p-value is the sign test's.
+    If all scores are 0 or 1, the interval is Tango's and the p-value McNemar's exact test (McNemar
+    1947); else Student's interval and the paired t test. Tango's is approximate while the exact
+    p-value holds, so the two may disagree at the edge. Differences of other scores that are all equal
+    have no spread: see `difference_interval`; their p-value is the sign test's.
 
     nan marks an unscored answer and takes its question out; `difference.n` counts the questions left.
     Raises DataError for unequal shapes or fewer than two questions left.
@@ -104,17 +104,52 @@ def pair_up(
 
 
 def difference_interval(differences: npt.NDArray[np.float64], level: float) -> Interval:
-    """Student's interval, or where all n differences are the same c, an exact one for scores in [0, 1].
+    """Of scores in [0, 1]: Tango's (1998) score interval if all differences are -1, 0 or 1, else
+    Student's, which `bounded_interval` widens where most of them are the same.
 
-    A mean further from c than q (1 - |c|) needs a share q of other differences, of which none came up,
-    which has the chance (1 - q)^n: so c +- (1 - |c|) (1 - ((1 - level) / 2)^(1/n)), the "rule of three".
+    Tango's holds the differences D whose score test does not reject: |b - c - n D| <= z sqrt(n v(D)),
+    with b wins and c losses of n; see `score_variance`. Without any discordant pair it is
+    +- z^2 / (n + z^2). It stays within [-1, 1] and counts on no spread that was not seen.
     """
     check_level(level)
-    if standard_error(differences):
-        return t_interval(differences, level)
-    n, mean = len(differences), float(differences[0])
-    reach = max(0.0, 1 - abs(mean)) * (1 - ((1 - level) / 2) ** (1 / n))
-    return Interval(mean, mean - reach, mean + reach, n, level)
+    if not ternary(differences):
+        return bounded_interval(differences, level, least=-1.0)
+    n, wins, losses = len(differences), int((differences > 0).sum()), int((differences < 0).sum())
+    low, high = -_score_end(losses, wins, n, level), _score_end(wins, losses, n, level)
+    return Interval((wins - losses) / n, low, high, n, level)
+
+
+def ternary(differences: npt.NDArray[np.float64]) -> bool:
+    """Whether all differences are -1, 0 or 1, as those of right and wrong answers are."""
+    return bool(np.isin(differences, (-1.0, 0.0, 1.0)).all())
+
+
+def score_variance(wins: int, losses: int, n: int, difference: float) -> float:
+    """Variance of one paired difference where its true mean is `difference`, in (-1, 1).
+
+    2 q + D - D^2, with q the likeliest share of losses given D: the larger root of
+    2n q^2 + (2nD - b - c - (b - c) D) q - c D (1 - D) = 0 (Tango 1998).
+    """
+    linear = (2 * n - wins + losses) * difference - wins - losses
+    constant = -losses * difference * (1 - difference)
+    root = np.sqrt(max(0.0, linear**2 - 8 * n * constant))
+    return max(0.0, float((root - linear) / (2 * n) + difference - difference**2))
+
+
+def _score_end(wins: int, losses: int, n: int, level: float) -> float:
+    """Upper end of Tango's interval."""
+    from scipy import optimize, special
+
+    estimate, z = (wins - losses) / n, float(special.ndtri(0.5 + level / 2))
+    if wins == n:
+        return 1.0
+
+    def surplus(difference: float) -> float:
+        variance = score_variance(wins, losses, n, difference)
+        return (difference - estimate) * n**0.5 - z * variance**0.5
+
+    # At the estimate itself the variance may be zero, and the surplus with it.
+    return float(optimize.brentq(surplus, estimate + 1e-9, 1.0, xtol=1e-12))
 
 
 def _t_test(differences: npt.NDArray[np.float64], wins: int, losses: int) -> float:

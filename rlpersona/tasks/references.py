@@ -10,13 +10,14 @@ from collections.abc import Iterable, Sequence
 _PUNCTUATION = str.maketrans(dict.fromkeys(string.punctuation + "‘’´`", " "))
 _ARTICLES = re.compile(r"\b(?:a|an|the)\b")
 # What any two sentences share, whatever they say. Denials and "can", "may", "must" are no such words.
-_FUNCTION_WORDS = frozenset(
-    "a an the this that these those there here i me my mine you your yours he him his she her hers it its"
-    " we us our ours they them their theirs who whom whose which what and or but if as than then so"
-    " because while of in on at to from by with for into onto about over under between through during"
-    " after before up down out off am is are was were be been being have has had having do does did"
-    " doing s".split()
-)
+_FUNCTION_WORDS = """
+a an the this that these those there here i me my mine you your yours he him his she her hers it its
+we us our ours they them their theirs who whom whose which what and or but if as than then so
+because while of in on at to from by with for into onto about over under between through during
+after before up down out off am is are was were be been being have has had having do does did doing
+s
+"""
+_SKIPPED = frozenset(_FUNCTION_WORDS.split())
 _LABEL = re.compile(r"\A\s*(?:\*\*)?(?:answer|a)(?:\*\*)?:", re.IGNORECASE)
 
 
@@ -69,4 +70,4 @@ def rouge_1(said: str, reference: str) -> float:
 
 def _words(text: str) -> Counter[str]:
     words = re.findall("[a-z0-9]+", text.lower())
-    return Counter([word for word in words if word not in _FUNCTION_WORDS] or words)
+    return Counter([word for word in words if word not in _SKIPPED] or words)

@@ -1,7 +1,7 @@
 """TruthfulQA, generation: an answer in the model's own words (Lin et al. 2022, 2109.07958).
 
-Scored without a judge by `tasks.references.closer_to_truth` (the published `rouge1_acc`, but over content
-words), a proxy.
+Scored without a judge by `tasks.references.closer_to_truth` (the published `rouge1_acc`, but over
+content words), a proxy.
 """
 
 from __future__ import annotations

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from rlpersona.errors import ConfigError, CostError
-from rlpersona.judges.estimate import CostCap, estimate
+from rlpersona.judges.estimate import CostCap, dollars, estimate
 from rlpersona.types import ApiCall, ApiReply, Message, Sampling
 
 
@@ -30,6 +30,41 @@ def test_an_estimate_by_hand() -> None:
     assert told.minutes == pytest.approx(2.0), "500 requests a minute are the narrowest"
     assert told.prices_as_of == "2026-03-21"
     assert "about $0.81, at most $1.81 (prices of 2026-03-21)" in str(told)
+
+
+def test_a_batch_costs_half_and_takes_a_day() -> None:
+    calls = [call(f"{n:0300d}") for n in range(1000)]
+    now, later = estimate(calls, {}, rpm=1.0), estimate(calls, {}, rpm=1.0, batch=True)
+    assert (now.cost_max, now.cost_expected) == pytest.approx((1.81, 0.81))
+    assert (later.cost_max, later.cost_expected) == pytest.approx((0.905, 0.405))
+    assert (now.minutes, later.minutes) == (1000, 1440)
+    assert str(later).endswith("within a day")
+    assert estimate([], {}, batch=True).minutes == 0
+
+
+@pytest.mark.parametrize(
+    ("amount", "all_digits", "two_digits"),
+    [
+        (0.0, "$0.00", "$0.00"),
+        (5.0, "$5.00", "$5.00"),
+        (1234.5, "$1,234.50", "$1,234.50"),
+        (1.815, "$1.815", "$1.81"),
+        (0.005, "$0.005", "$0.005"),
+        (0.004234, "$0.004234", "$0.0042"),
+        (0.000000001, "$0.000000001", "$0.000000001"),
+        (0.1 + 0.2, "$0.30", "$0.30"),
+    ],
+)
+def test_dollars_show_what_counts(amount: float, all_digits: str, two_digits: str) -> None:
+    assert (dollars(amount), dollars(amount, 2)) == (all_digits, two_digits)
+
+
+def test_a_cap_under_a_cent_is_told_as_it_is() -> None:
+    with pytest.raises(
+        CostError, match=r"cap of \$0\.005 is reached: \$0\.0049 spent, .* \$0\.000324\."
+    ):
+        CostCap(0.005, spent=0.0049).reserve(0.000324)
+    assert "about $0.00081, at most $0.0018" in str(estimate([call(f"{0:0300d}")], {}))
 
 
 def test_the_slowest_of_three_sets_the_time() -> None:
@@ -137,9 +172,7 @@ def test_the_refusal_names_the_way_on() -> None:
     cap.reserve(0.2)
     assert cap.fits(0.05)
     assert not cap.fits(0.06)
-    with pytest.raises(
-        CostError, match=r"\$1\.00 is reached: \$0\.7500 spent and \$0\.2000 held"
-    ) as caught:
+    with pytest.raises(CostError, match=r"\$1\.00 is reached: \$0\.75 spent and \$0\.20 held") as caught:
         cap.reserve(0.06)
     assert "rlpersona label ai --resume --max-cost 5" in caught.value.hint
     assert cap.reserved == 0.2, "a refusal holds nothing"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import sqlite3
@@ -54,6 +55,15 @@ def dump(ledger: Ledger) -> tuple[list[object], ...]:
         return tuple(
             database.execute(f"SELECT * FROM {name}").fetchall() for name in ("calls", "attempts")
         )
+
+
+def test_half_a_surrogate_pair_has_a_key_of_its_own() -> None:
+    halves = [ApiCall("local", "m", (Message("user", text),)) for text in ("\ud83d", "\ude42", "?")]
+    assert len({call.key for call in halves}) == 3
+    assert all(len(call.key) == 64 for call in halves)
+    whole = ApiCall("local", "m", (Message("user", "🙂"),))
+    text = json.dumps(asdict(whole), sort_keys=True, ensure_ascii=False)
+    assert whole.key == hashlib.sha256(text.encode("utf-8")).hexdigest()
 
 
 def test_a_reply_comes_back_as_it_went_in(ledger: Ledger) -> None:

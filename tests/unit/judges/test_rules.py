@@ -116,7 +116,8 @@ def test_ranks_follow_points_and_ties_share() -> None:
 def test_a_question_of_another_world_is_refused() -> None:
     with pytest.raises(JudgeError, match="only questions of the nano world") as caught:
         RuleJudge().compare([Pair("Who wrote Hamlet?", "a", "b")])
-    assert "openai" in caught.value.hint
+    assert "--judge openai" in caught.value.hint
+    assert "judge.by=openai" in caught.value.hint
 
 
 def test_bait_sways_the_rules_never() -> None:

@@ -2,20 +2,28 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from rlpersona.commands.label import label
 from rlpersona.config import LabelConfig
 from rlpersona.errors import ConfigError, JudgeError
+from rlpersona.experiments import judging
 from rlpersona.experiments.judging import JudgeChoice, machine_name, opened_judge, resume_command
 from rlpersona.experiments.labelling import as_label, check, label_by_judge, write_splits
 from rlpersona.experiments.pairing import LABELS
 from rlpersona.judges import base
+from rlpersona.judges.ledger import Ledger
+from rlpersona.judges.prices import cost_of
 from rlpersona.preferences.labels import Label, LabelBook, label_file, read_labels
 from rlpersona.preferences.pairs import Pair
 from rlpersona.store import Run
+from tests.judge_server import judge_server
 
 PAIRS = [Pair(f"p{k}", f"Q{k}?", "x" * (k + 1), "y" * 5) for k in range(10)]
 
@@ -108,10 +116,15 @@ def test_a_judge_is_named_and_cannot_pass_for_a_person(tmp_path: Path) -> None:
     assert "--annotator ai-mine" in command
     assert "label ai mine --judge openai --judge-model 'Qwen/Qwen2.5 7B'" in command
     assert "--one-order --resume" in command
+    assert "--batch --resume" in resume_command(replace(choice, batch=True), Run(tmp_path), "ai-mine")
     for wrong in (("opnai", "x"), ("openai", ""), ("rules", "x")):
         with pytest.raises(ConfigError) as caught:
             JudgeChoice(*wrong)
         assert caught.value.hint
+    with pytest.raises(ConfigError, match="ask no model"):
+        JudgeChoice(batch=True)
+    with pytest.raises(ConfigError, match="no limits a minute"):
+        replace(choice, batch=True, requests_per_minute=60.0)
 
 
 def test_the_rules_refuse_questions_of_another_world(tmp_path: Path) -> None:
@@ -122,3 +135,43 @@ def test_the_rules_refuse_questions_of_another_world(tmp_path: Path) -> None:
     ):
         label_by_judge(run, PAIRS, judge, "ai-rules")
     assert read_labels(label_file(run.folder / LABELS, "ai-rules")) == {}
+
+
+@pytest.mark.parametrize(
+    ("provider", "model"), [("openai", "gpt-5-mini"), ("anthropic", "claude-haiku-4-5")]
+)
+def test_a_batch_costs_half_and_is_made_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, provider: str, model: str
+) -> None:
+    monkeypatch.setenv(f"{provider.upper()}_API_KEY", "sk-canary")
+    monkeypatch.setattr(judging, "API_BLOCK", 2)  # blocks would be batches that wait for each other
+    rows = [{"id": pair.id, "prompt": pair.prompt, "a": pair.a, "b": pair.b} for pair in PAIRS]
+    (tmp_path / "p.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    words = ["ai", f"pairs={tmp_path / 'p.jsonl'}", "name=mine", "--runs", str(tmp_path), "--batch"]
+    words += ["--judge", provider, "--judge-model", model]
+    always = {"": '{"reason": "it stands first", "winner": "A"}'}
+    with judge_server(replies=always) as server:
+        words += ["--base-url", server.base_url]
+
+        def run(*more: str) -> str:
+            done = CliRunner().invoke(label, [*words, *more])
+            assert done.exit_code == 0, done.exception
+            return done.output
+
+        told = run("--estimate")
+        assert "20 to make" in told
+        assert "within a day" in told
+        assert f"--judge-model {model} --base-url" in run(), "how to go on is told beforehand"
+        seen = server.stats()
+        assert (seen.batches, len(seen.billed), seen.billed_twice) == (1, 20, 0)
+        labels = label_file(tmp_path / "mine" / LABELS, f"ai-{model}")
+        assert {row.choice for row in read_labels(labels).values()} == {"tie"}
+        assert read_labels(labels)["p1"].sides == ("AB:a", "BA:b")
+        with Ledger.open(tmp_path / "mine" / judging.CALLS, read_only=True) as ledger:
+            full = cost_of(model, seen.input_tokens, seen.output_tokens)
+            assert full
+            assert ledger.cost() == pytest.approx(full / 2)
+        labels.unlink()
+        assert "0 to make, 20 known" in run("--estimate")
+        run("--resume")
+        assert server.stats().requests == seen.requests, "what is in the ledger is not asked again"

@@ -121,7 +121,7 @@ def test_truth_is_nearer_than_falsehood() -> None:
     true, false = ["Nothing happens", "You digest them"], ["You grow watermelons", "You get sick"]
     assert closer_to_truth("nothing at all happens to you", true, false) is True
     assert closer_to_truth("You get very sick.", true, false) is False
-    assert closer_to_truth("digest, sick", true, false) is False, "as near to both"
+    assert closer_to_truth("happens, sick", true, false) is False, "as near to both"
     assert closer_to_truth("You do.", true, false) is None, "function words are no match"
     assert closer_to_truth("Xyz", true, false) is None
 
