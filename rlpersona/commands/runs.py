@@ -37,6 +37,8 @@ def show(name: str, root: Path) -> None:
 
     run = store.find(root, name)
     summary = run.read_json(store.SUMMARY)
+    if summary["experiment"] == "label":
+        raise ConfigError(f"'{name}' holds preference pairs.", f"rlpersona label check {name}")
     if summary["experiment"] == "temporal":
         click.echo("\n".join(temporal_lines(summary)))
     else:

@@ -16,11 +16,13 @@ from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from rlpersona.errors import DataError
 from rlpersona.experiments.verdict import verdict
 from rlpersona.stats import (
+    CrossedEffect,
     Interval,
     PairedDifference,
     bounded_interval,
@@ -34,6 +36,7 @@ from rlpersona.stats import (
 from rlpersona.types import Persona
 
 Record = dict[str, Any]
+Floats = npt.NDArray[np.float64]
 Scores = pd.Series  # of floats, by question
 
 
@@ -159,28 +162,40 @@ def gain_over(scores: Scores, others: pd.DataFrame, level: float) -> Record | No
 
 def gain_of_one(found: PairedDifference | None) -> Record | None:
     """A set of one persona: the test that the persona's own gain has."""
-    return found and {**asdict(found.difference), "p": found.p_value, "personas": 1}
+    return {**asdict(found.difference), "p": found.p_value, "personas": 1} if found else None
 
 
 def mean_difference(differences: pd.DataFrame, level: float) -> Record | None:
-    """Mean of a table (question, persona) as plain data: interval, p-value, number of personas."""
+    """Mean of a table (question, persona) as plain data: interval, p-value, number of personas.
+
+    A claim about personas of their kind is never bolder than one about these personas alone.
+    """
     table = differences.dropna(axis="index", how="all").dropna(axis="columns", how="all").to_numpy().T
     if table.size == 0:
         return None
     try:
+        these = set_difference(table, np.zeros(table.shape[1]), level)
+    except DataError:
+        return None
+    ends, p_value, found = these.difference, these.p_value, of_their_kind(table, level)
+    if found is not None:
+        ends, p_value = widest(found, ends), max(p_value, found.p_value)
+    return {**asdict(ends), "p": p_value, "personas": len(table)}
+
+
+def of_their_kind(table: Floats, level: float) -> CrossedEffect | None:
+    """The mean of a table (persona, question) for others like them; None where it does not tell."""
+    try:
         found = crossed_mean(table, level)
     except DataError:  # a single persona, or too many answers missing
-        found = None
-    if found is not None and found.low < found.high:
-        ends = {"estimate": found.estimate, "low": found.low, "high": found.high}
-        p_value, n = found.p_value, found.questions
-    else:
-        try:
-            paired = set_difference(table, np.zeros(table.shape[1]), level)
-        except DataError:
-            return None
-        ends, p_value, n = asdict(paired.difference), paired.p_value, paired.difference.n
-    return {**ends, "n": n, "level": level, "p": p_value, "personas": len(table)}
+        return None
+    return found if found.low < found.high else None
+
+
+def widest(found: CrossedEffect, these: Interval) -> Interval:
+    """The estimate of `found` with the outer ends of both."""
+    low, high = min(found.low, these.low), max(found.high, these.high)
+    return replace(these, estimate=found.estimate, low=low, high=high)
 
 
 def equivalence(scores: Scores, control: Scores, margin: float, level: float) -> Record | None:
@@ -216,13 +231,9 @@ def mean_of(scores: pd.DataFrame, level: float) -> Record | None:
     measured = scores.dropna(axis="columns", how="all").dropna(axis="index", how="all")
     if not measured.size:
         return None
-    try:
-        found = crossed_mean(measured.to_numpy().T, level)
-    except DataError:  # a single persona, or too many answers missing
-        found = None
-    if found is None or found.low == found.high:
-        return share(measured.mean(axis="columns"), level)
-    return asdict(within(Interval(found.estimate, found.low, found.high, found.questions, level)))
+    these = share(measured.mean(axis="columns"), level)
+    found = of_their_kind(measured.to_numpy().T, level)
+    return asdict(within(widest(found, Interval(**these)))) if these and found else these
 
 
 def described(difference: PairedDifference | None) -> Record:

@@ -190,9 +190,16 @@ def leaders(one: Compared, other: Compared, level: float) -> Record | None:
 
 
 def same_answers(one: Compared, other: Compared, name: str) -> bool:
-    """Whether a persona, and no persona, scored the same on the same fresh questions in both runs: a
-    repetition, whose difference of zero has no error to estimate."""
-    return scores(one, name).equals(scores(other, name))
+    """Whether a persona, and no persona, scored the same in both runs, on all fresh questions that most
+    of them share: a repetition, whose difference of zero has no error to estimate."""
+    first, second = scores(one, name), scores(other, name)
+    shared = first.index.intersection(second.index)
+    return mostly(shared, first, second) and first[shared].equals(second[shared])
+
+
+def mostly(shared: pd.Index[Any], first: pd.Series[float], second: pd.Series[float]) -> bool:
+    """Whether the shared entries are at least half of the smaller series, and two."""
+    return len(shared) >= 2 and 2 * len(shared) >= min(len(first), len(second))
 
 
 def scores(run: Compared, name: str) -> pd.Series[float]:
@@ -227,7 +234,7 @@ def difference(first: pd.Series[float], second: pd.Series[float], level: float) 
     shared = first.index.intersection(second.index)
     if min(len(first), len(second)) < 2:
         return None
-    paired = len(shared) >= 2 and 2 * len(shared) >= min(len(first), len(second))
+    paired = mostly(shared, first, second)
     if paired:
         first, second = first[shared], second[shared]
         found: PairedDifference = paired_difference(first.to_numpy(), second.to_numpy(), level)

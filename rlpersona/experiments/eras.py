@@ -258,11 +258,16 @@ def silences(
             continue
         if side.low == side.high:
             mean, units = weights[kind] * side.estimate, min(side.personas, side.questions)
-            parts.append(Silent(units, max(0.0, mean - low[kind]), max(0.0, high[kind] - mean)))
+            parts.append(Silent(units, *room(mean, low[kind], high[kind])))
     if not parts and found.low == found.high:
         units, mean = min(found.personas, found.questions), found.estimate
-        parts.append(Silent(units, max(0.0, mean - low.sum()), max(0.0, high.sum() - mean)))
+        parts.append(Silent(units, *room(mean, low.sum(), high.sum())))
     return parts
+
+
+def room(mean: float, least: float, most: float) -> tuple[float, float]:
+    """How far a mean lies above the least and below the most that it can be."""
+    return max(0.0, float(mean - least)), max(0.0, float(most - mean))
 
 
 def widened(found: CrossedEffect, silent: Sequence[Silent]) -> CrossedEffect:
@@ -274,9 +279,9 @@ def widened(found: CrossedEffect, silent: Sequence[Silent]) -> CrossedEffect:
 
     error = found.error if found.low < found.high else 0.0
 
-    def reach(level: float, room: str) -> float:
+    def reach(level: float, way: str) -> float:
         seen = error * float(special.stdtrit(found.df, 0.5 + level / 2)) if error else 0.0
-        return seen + sum(unseen_share(part.units, level) * getattr(part, room) for part in silent)
+        return float(seen + sum(unseen_share(s.units, level) * getattr(s, way) for s in silent))
 
     towards, away = ("below" if found.estimate > 0 else "above"), abs(found.estimate)
     edge = 1e-12

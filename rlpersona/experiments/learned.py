@@ -122,10 +122,11 @@ def selection_noise(config: BanditConfig, learned: pd.DataFrame, questions: int)
     """What the best of equal personas would gain by chance, had the budget been spent evenly.
 
     Of `questions` there are no more to answer, however often they were asked. What the personas are
-    taken to be equal at is the mean of `shrunk`, every persona counted once: a search that settled on
-    the best has evaluated hardly anybody else. None for fractional rewards, whose spread is not binomial.
+    taken to be equal at is the mean of `shrunk`, in which each of them counts once: a search that
+    settled on the best has evaluated hardly anybody else. None for fractional rewards, whose spread is
+    not binomial.
     """
     asked = min(questions, int(learned["evaluations"].sum() / len(learned)))
     if config.reward != "accuracy" or asked < 1:
         return None
-    return null_maximum(len(learned), asked, float(learned["shrunk"].mean().clip(0, 1)))
+    return null_maximum(len(learned), asked, min(1.0, max(0.0, float(learned["shrunk"].mean()))))

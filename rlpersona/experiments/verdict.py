@@ -74,11 +74,11 @@ def over_names(winners: Sequence[Record]) -> str:
     best = max(better or winners, key=lambda winner: winner["over_nonsense"]["estimate"])
     over = best["over_nonsense"]
     said = (
-        f"{best['persona']} answers better than invented names"
+        f"{best['persona']} answers better than invented names, by"
         if better
-        else f"no winner is shown to answer better than invented names, {best['persona']} comes closest"
+        else f"nobody is shown to answer better than invented names; {best['persona']}, the best, gains"
     )
-    return f"No baseline was measured: {said}: {points(over)} on {over['n']} fresh questions."
+    return f"No baseline was measured: {said} {points(over)} on {over['n']} fresh questions."
 
 
 def baselines_only(found: Record) -> str:

@@ -60,7 +60,7 @@ def pair_lines(pair: Record) -> Iterator[str]:
         yield _leaders(pair["leaders"])
     if pair["same"]:
         yield (
-            f"Same answers in both runs, so nothing to compare: {', '.join(pair['same'][:SHOWN])}"
+            f"Same answers to the same questions: {', '.join(pair['same'][:SHOWN])}"
             + (f" and {len(pair['same']) - SHOWN} more." if len(pair["same"]) > SHOWN else ".")
         )
 

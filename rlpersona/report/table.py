@@ -15,7 +15,7 @@ from rlpersona.report.data import parse_summary
 from rlpersona.report.records import Reference, Summary, Winner
 from rlpersona.report.terminal import Terminal
 
-SHOWN = 4
+SHOWN = 3
 """Groups of personas that are listed; the others are counted."""
 
 
@@ -148,10 +148,9 @@ def _convergence(result: Summary) -> list[str]:
     first = shares[0]
     if first.half is None:
         when = "No group holds half of it."
-    elif first.most is None:
-        when = f"{first.group} holds half of it from round {first.half} on, and never 90 %."
     else:
-        when = f"{first.group} holds half of it from round {first.half} on, 90 % from {first.most} on."
+        most = "never to the end" if first.most is None else f"from round {first.most} on"
+        when = f"{first.group} holds half of it from round {first.half} on, 90 % {most}."
     return [f"The policy's probability: {', '.join(told)}{more}.", when]
 
 

@@ -146,7 +146,7 @@ def _score_end(wins: int, losses: int, n: int, level: float) -> float:
 
     def surplus(difference: float) -> float:
         variance = score_variance(wins, losses, n, difference)
-        return (difference - estimate) * n**0.5 - z * variance**0.5
+        return float((difference - estimate) * n**0.5 - z * variance**0.5)
 
     # At the estimate itself the variance may be zero, and the surplus with it.
     return float(optimize.brentq(surplus, estimate + 1e-9, 1.0, xtol=1e-12))

@@ -13,9 +13,14 @@ import pytest
 import rlpersona
 
 PUBLIC = [
+    "ApiCall",
+    "ApiReply",
     "BanditConfig",
     "ChoiceScores",
     "Completion",
+    "Judge",
+    "JudgeConfig",
+    "LabelConfig",
     "Message",
     "Model",
     "ModelConfig",
@@ -27,13 +32,16 @@ PUBLIC = [
     "ReplicaPool",
     "Sampling",
     "Score",
+    "TemporalConfig",
     "ValidationConfig",
+    "compare",
     "load_model",
     "load_personas",
     "load_questions",
     "preset",
     "ray_session",
     "run_bandit",
+    "run_temporal",
     "write_report",
 ]
 

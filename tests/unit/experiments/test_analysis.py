@@ -176,6 +176,62 @@ def test_gains_over_a_set_take_its_personas_as_random() -> None:
     assert over["low"] == pytest.approx(crossed_mean(table[0] - table[1:]).low)
 
 
+def test_a_set_of_one_persona_has_that_personas_test() -> None:
+    control = [1.0] * 60
+    once_wrong = [0.0] + [1.0] * 59
+    found = analysed({"Ada": control}, control, {"Bob": once_wrong}, {"(nonsense: X)": once_wrong})
+    gain = found["random_gain"]
+    assert gain["p"] == 1, "McNemar's, with one discordant question"
+    assert (gain["personas"], gain["n"]) == (1, 60)
+    assert gain["low"] < -0.08 < 0.04 < gain["high"]
+    over = found["winners"][0]["over_nonsense"]
+    assert (over["p"], over["personas"]) == (1, 1)
+    assert (over["low"], over["high"]) == pytest.approx((-gain["high"], -gain["low"]))
+
+
+def test_one_answer_apart_is_no_better_evidence_than_none() -> None:
+    control = [1.0] * 60
+    random = {f"r{k}": list(control) for k in range(5)}
+    none = analysed({"Ada": control}, control, random)["random_gain"]
+    random["r0"][0] = 0.0
+    one = analysed({"Ada": control}, control, random)["random_gain"]
+    assert none["high"] - none["low"] > 0.11
+    assert one["high"] - one["low"] > 0.11
+
+
+def test_the_accuracy_of_a_set_takes_its_personas_as_random() -> None:
+    rng = np.random.default_rng(4)
+    random = {
+        f"r{k}": (rng.random(300) < skill).astype(float).tolist()
+        for k, skill in enumerate((0.1, 0.5, 0.9))
+    }
+    control = (rng.random(300) < 0.5).astype(float).tolist()
+    found = analysed({"Ada": control}, control, random)
+    expected = crossed_mean(np.array(list(random.values())))
+    accuracy = found["random"]
+    assert accuracy["estimate"] == pytest.approx(expected.estimate)
+    assert (accuracy["low"], accuracy["high"]) == (0, 1), (
+        "three so different personas say nothing of others"
+    )
+    assert (expected.low < 0, expected.high > 1, accuracy["n"]) == (True, True, 300)
+    alike = dict.fromkeys(("a", "b", "c"), random["r1"])
+    close = analysed({"Ada": control}, control, alike)["random"]
+    assert close["high"] - close["low"] < 0.13
+
+
+def test_accuracies_that_are_all_alike_are_no_certainty() -> None:
+    right, wrong = [1.0] * 20, [0.0] * 20
+    random = {"a": right, **dict.fromkeys("bcde", wrong)}
+    found = analysed({"Ada": [0.5] * 20}, right, random)
+    q = 1 - 0.025 ** (1 / 20)
+    half = found["winners"][0]["accuracy"]
+    assert (half["low"], half["high"]) == pytest.approx((0.5 - q / 2, 0.5 + q / 2))
+    few = found["random"]
+    assert few["estimate"] == pytest.approx(0.2)
+    assert few["low"] <= 0.2 * (1 - q)
+    assert few["high"] >= 0.2 + 0.8 * q
+
+
 def test_without_control_there_are_accuracies_but_no_gains() -> None:
     found = analysed({"Ada": [1.0] * 30, "Bob": [0.0] * 30}, [], {"Eve": [0.0] * 20 + [1.0] * 10})
     assert found["control"] is None

@@ -114,6 +114,62 @@ def test_what_hinders_the_comparison_is_said(tmp_path: Path, folders: dict[str, 
     assert found["leaders"]["paired"] is False
 
 
+def test_settings_that_change_what_is_measured_are_said(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path / name) for name in ("a", "b")]
+    assert not any("different" in note for note in compare(runs)["pairs"][0]["notes"])
+    (runs[1] / "config.yaml").write_text(
+        "mode: letters\nnormalise: tokens\nprefix: 'Speak as {name}.'\nmax_tokens: 16\n"
+    )
+    assert compare(runs)["pairs"][0]["notes"] == [
+        "different ways to answer (mode): likelihood and letters",
+        "different normalisations (normalise): none and tokens",
+        "different system prompts (prefix): You are {name}. and Speak as {name}.",
+        "different lengths of an answer (max_tokens): 256 and 16",
+    ]
+
+
+def test_the_same_answers_are_no_difference_to_test(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path / name) for name in ("a", "b")]
+    table = pd.read_parquet(runs[1] / "validation.parquet")
+    curie = table["persona"] == "Marie Curie"
+    first = curie & (table["question"] == "q0")
+    table.loc[first, "reward"] = 1 - table.loc[first, "reward"]
+    # Of the other run a part only: the same answers are looked for on what both were asked.
+    table[table["question"] != "q99"].to_parquet(runs[1] / "validation.parquet")
+    (found,) = compare(runs)["pairs"]
+    assert [gain["persona"] for gain in found["gains"]] == ["Marie Curie"]
+    assert found["gains"][0]["p_holm"] == found["gains"][0]["p"]
+    assert found["same"][:2] == ["Isaac Newton", "Ada Lovelace"]
+    assert found["leaders"]["same"] is True
+    # The same gains by other answers, of the control too, are a comparison.
+    turned = table.assign(reward=1 - table["reward"])
+    own = table["role"].isin(["control"]) | (table["persona"] == "Isaac Newton")
+    both = own & (table["question"].isin(same_right(table)))
+    table.assign(reward=turned["reward"].where(both, table["reward"])).to_parquet(
+        runs[1] / "validation.parquet"
+    )
+    assert "Isaac Newton" not in compare(runs)["pairs"][0]["same"]
+
+
+def same_right(table: pd.DataFrame) -> set[str]:
+    """Questions on which Isaac Newton and no persona earned the same."""
+    control = table[table["role"] == "control"].set_index("question")["reward"]
+    newton = table[table["persona"] == "Isaac Newton"].set_index("question")["reward"]
+    return set(control.index[control == newton])
+
+
+def test_a_run_of_another_experiment_is_named(tmp_path: Path) -> None:
+    runs = [make_run(tmp_path / name) for name in ("a", "er")]
+    (runs[1] / "config.yaml").write_text("experiment: temporal\n")
+    (runs[1] / "summary.json").write_text('{"run": "er", "experiment": "temporal"}')
+    with pytest.raises(RunError, match="'er' is no bandit run") as refused:
+        compare(runs)
+    assert refused.value.hint == "rlpersona show er"
+    (runs[1] / "config.yaml").write_text("a: [torn")
+    with pytest.raises(RunError, match=r"config\.yaml is broken"):
+        compare(runs)
+
+
 def test_a_run_without_events_is_compared_without_a_ceiling(tmp_path: Path) -> None:
     runs = [make_run(tmp_path / name) for name in ("a", "b")]
     (found,) = compare(runs)["pairs"]

@@ -122,9 +122,26 @@ def test_without_events_nothing_is_known() -> None:
 
 
 def test_selection_noise_counts_no_question_twice() -> None:
-    found = pd.DataFrame({"evaluations": [300] * 10, "reward": [0.6] * 10})
-    assert selection_noise(BanditConfig(), found, 100) == null_maximum(10, 100, 0.6)
-    assert selection_noise(BanditConfig(), found, 1000) == null_maximum(10, 300, 0.6)
+    found = pd.DataFrame({"evaluations": [300] * 10, "shrunk": [0.6] * 10})
+    assert selection_noise(BanditConfig(), found, 100) == pytest.approx(null_maximum(10, 100, 0.6))
+    assert selection_noise(BanditConfig(), found, 1000) == pytest.approx(null_maximum(10, 300, 0.6))
+
+
+def test_a_search_that_settled_does_not_lower_the_line_of_luck() -> None:
+    """Nine of ten personas are right half of the time; the search went on with the tenth alone."""
+    names = [f"p{p}" for p in range(10)]
+    even: list[Row] = [
+        (q, name, f"q{q}", float(q % 10 < 9 if name == "p0" else (q + p) % 2))
+        for p, name in enumerate(names)
+        for q in range(40)
+    ]
+    again: list[Row] = [(100 + q, "p0", f"q{q}", float(q % 10 < 9)) for q in range(40)] * 50
+    config = BanditConfig()
+    before = selection_noise(config, learned(even, names).reset_index(), 40)
+    after = selection_noise(config, learned(even + again, names).reset_index(), 40)
+    assert before is not None
+    assert after == pytest.approx(before)
+    assert after == pytest.approx(null_maximum(10, 40, 0.54), abs=0.01)
 
 
 def test_ten_thousand_personas_and_two_hundred_thousand_events_take_seconds() -> None:

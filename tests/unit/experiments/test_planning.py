@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,8 +22,10 @@ from rlpersona.experiments.gains import (
     policy_ratio,
     top_excess,
 )
-from rlpersona.experiments.planning import plan, plan_for
+from rlpersona.experiments.planning import advise, anything_known, plan, plan_for
+from rlpersona.report.plan import plan_lines
 from rlpersona.stats import null_maximum
+from rlpersona.types import Persona
 
 
 def test_expected_maxima_of_normals() -> None:
@@ -176,11 +179,40 @@ def test_fewer_winners_and_more_fresh_questions_confirm_smaller_gains() -> None:
 
 
 def test_a_config_is_planned_with_its_own_numbers() -> None:
-    config = BanditConfig(params={"lr": 0.5}, rounds=10, arms_per_round=4, questions_per_round=5)
+    numbers = {"rounds": 10, "arms_per_round": 4, "questions_per_round": 5}
+    config = BanditConfig(params={"lr": 0.5, "optimizer": "sgd"}, **numbers)
     found = plan_for(config, 3, 100, 40, spread=0.03)
     assert (found.arms, found.evaluations, found.questions_fresh, found.winners) == (3, 200, 40, 3)
     assert (found.lr, found.spread, found.level) == (0.5, 0.03, 0.95)
     assert plan_for(config, 3, 100, 40) == plan_for(config, 3, 100, 40)
+    assert plan_for(config, 3, 100, 40).policy_ratio > 1
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"params": {"lr": 0.15}}, {"algorithm": "halving"}, {"algorithm": "thompson"}]
+)
+def test_a_policy_that_does_not_step_by_sgd_is_not_judged_by_it(changes: dict[str, Any]) -> None:
+    found = plan_for(BanditConfig(rounds=10, **changes), 60, 100, 40)
+    assert found.policy_ratio is found.lr is None
+    assert "SGD" not in " ".join(plan_lines(found))
+
+
+def test_hierarchical_is_advised_only_where_something_is_known() -> None:
+    budget = {"arms": 10_000, "evaluations": 5000, "questions_fresh": 400, "winners": 5}
+    assert "hierarchical" in plan(**budget).reason
+    assert "hierarchical" not in plan(**budget, known=False).reason
+    claimed = plan(10_000, 100_000, 400, 5, explained=0.5, known=False)
+    assert claimed.algorithm == "halving"
+    nobody = [Persona("A", "You are A.", group="scholar"), Persona("B", None)]
+    assert not anything_known(nobody)
+    for told in ({"field": "law"}, {"era": "Modern"}, {"birth_year": 0}, {"fame": 0.0}):
+        assert anything_known([*nobody, Persona("C", None, **told)])
+
+
+def test_gains_of_nothing_have_no_sign() -> None:
+    _, reason = advise(10, 10, -1e-6, 1e-5, 0.0, 0.0)
+    assert "0.0 points expected, against 0.0 points" in reason
+    assert advise(1, 1, 0.0, 0.0, 0.0, 0.0)[1] == "One persona leaves nothing to choose."
 
 
 @settings(max_examples=12, deadline=None)

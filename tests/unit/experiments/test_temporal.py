@@ -29,6 +29,7 @@ from rlpersona.experiments.temporal import (
 from rlpersona.models import load_model, nano
 from rlpersona.report.temporal import temporal_lines
 from rlpersona.store import Run
+from rlpersona.tasks import load_questions
 from rlpersona.types import ChoiceScores, Model, Prompt, Question, Score
 
 
@@ -318,12 +319,61 @@ def test_answers_without_spread_are_no_certainty() -> None:
     found = analyse_eras(grid(np.ones((6, 20)), np.full(6, np.nan)), 0.95, 0.5)
     interaction = found["effects"]["accuracy"]["interaction"]
     assert interaction["p"] == 1
-    assert interaction["high"] == pytest.approx(1 - 0.025 ** (1 / 6))
+    # Either half of the questions may hide as much: six people, of whom a share did not come up.
+    assert interaction["high"] == pytest.approx(2 * (1 - 0.025 ** (1 / 6)))
+    assert found["effects"]["accuracy"]["era"]["high"] == pytest.approx(1 - 0.025 ** (1 / 6))
     assert found["cells"][0]["accuracy"]["high"] == 1
     assert found["cells"][0]["accuracy"]["low"] < 0.7
     assert found["fame"] is None
     assert found["pairs"] is None
     json.dumps(found, allow_nan=False)
+
+
+def test_a_half_without_spread_is_no_certainty_of_the_whole() -> None:
+    """Everybody is right on all modern questions; only the timeless ones tell people apart."""
+    correct = np.ones((12, 100))
+    correct[:, ::2] = np.random.default_rng(0).random((12, 50)) < 0.5
+    found = analyse_eras(grid(correct, np.full(12, np.nan)), 0.95, 0.5)
+    effects = found["effects"]["accuracy"]
+    reach = 1 - 0.025 ** (1 / 12)
+    modern, timeless, both = (effects[name] for name in ("era_modern", "era_timeless", "interaction"))
+    assert modern["high"] == pytest.approx(reach)
+    assert both["estimate"] == pytest.approx(-timeless["estimate"])
+    above, below = both["high"] - both["estimate"], both["estimate"] - both["low"]
+    # But for the degrees of freedom, to which the silent questions add.
+    assert above == pytest.approx(timeless["estimate"] - timeless["low"] + reach, rel=0.01)
+    assert below == pytest.approx(timeless["high"] - timeless["estimate"] + reach, rel=0.01)
+
+
+def test_p_values_of_what_has_no_spread_say_what_their_intervals_say() -> None:
+    for share in (0.0, 0.1, 0.6, 1.0):
+        modern = np.arange(8) % 2 == 1
+        correct = np.zeros((8, 40))
+        correct[np.ix_(modern, np.arange(40) % 2 == 1)] = share
+        found = analyse_eras(grid(correct, np.full(8, np.nan)), 0.95, 0.5)["effects"]["accuracy"]
+        for one in (found["era_modern"], found["interaction"]):
+            assert (one["p"] < 0.05) == (one["low"] > 0), share
+    # Four against four, all as far apart as can be: the sign test's chance.
+    assert found["era_modern"]["p"] == pytest.approx(2 * 0.5**8)
+
+
+def test_the_limit_counts_labelled_questions(tmp_path: Path) -> None:
+    names = group("scholar"), group("scientist")
+    everything = load_inputs(planted(tmp_path, *names, question_limit=None))
+    labels = tmp_path / "labels.csv"
+    picked = everything.questions[::3]
+    rows = [f"{q.id},{('fact', 'math')[k % 2]}" for k, q in enumerate(picked)]
+    labels.write_text("\n".join(["id,category", *rows]) + "\n")
+    config = planted(tmp_path, *names, labels=(str(labels),), question_limit=60)
+    inputs = load_inputs(config)
+    assert len(inputs.questions) == 60 < len(picked)
+    assert {q.id for q in inputs.questions} <= {q.id for q in picked}
+    assert all(set(found) == {q.id for q in inputs.questions} for found in inputs.ratings.values())
+    # Where all have labels, or the model gives them, it is the sample that the benchmark draws.
+    drawn = load_questions("nano", seed=config.seed, limit=60, domains=config.domains)
+    for raters in (("domain",), ("model",)):
+        found = load_inputs(config.model_copy(update={"labels": raters})).questions
+        assert [q.id for q in found] == [q.id for q in drawn]
 
 
 def test_nothing_scored_is_said() -> None:

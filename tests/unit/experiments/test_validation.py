@@ -11,10 +11,10 @@ import pytest
 from rlpersona.bandits import Bandit, make_bandit
 from rlpersona.config import BanditConfig, ValidationConfig
 from rlpersona.experiments.bandit import load_inputs
-from rlpersona.experiments.validation import roles_of, validate
+from rlpersona.experiments.validation import chance, roles_of, validate
 from rlpersona.models import load_model
 from rlpersona.store import Run
-from rlpersona.types import Model, Persona
+from rlpersona.types import Model, Persona, Question
 
 BEST = "Isaac Newton"
 
@@ -80,6 +80,7 @@ def test_a_planted_persona_beats_invented_names(model: Model, tmp_path: Path) ->
     assert summary["verdict"].startswith(f"{BEST} answers better than no persona: +")
     assert "beyond invented names" in summary["verdict"]
     assert summary["margin"] == 0.03
+    assert summary["chance"] == 0.25  # sums have four choices
     assert summary["equivalent"] is False
 
 
@@ -113,3 +114,12 @@ def test_names_too_short_to_imitate_cost_no_run() -> None:
     with pytest.warns(UserWarning, match="no nonsense control"):
         roles = roles_of(config, people, people)
     assert {role for role, _ in roles} == {"control", "winner", "random", "empty"}
+
+
+def test_chance_is_that_of_guessing_among_the_choices() -> None:
+    two, four, open_ended = (
+        Question(f"q{n}", f"{n}?", "0", tuple(map(str, range(n)))) for n in (2, 4, 0)
+    )
+    assert chance(BanditConfig(), [two, four]) == pytest.approx(3 / 8)
+    assert chance(BanditConfig(), [two, open_ended]) is None
+    assert chance(BanditConfig(reward="judged"), [two, four]) is None

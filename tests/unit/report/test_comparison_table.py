@@ -64,7 +64,8 @@ def result(**changes: Any) -> dict[str, Any]:
             "from_uniform": [0.3, 0.281],
             "mass": [1.0, 1.0],
         },
-        "leaders": {"personas": ["Ada", "Zed"], **compared(0.12, 0.02, paired=False)},
+        "leaders": {"personas": ["Ada", "Zed"], "same": False, **compared(0.12, 0.02, paired=False)},
+        "same": [],
         "gains": [{"persona": f"P{k}", "p_holm": 0.01, **compared(0.1, 0.04)} for k in range(13)],
         **changes,
     }
@@ -102,6 +103,15 @@ def test_what_is_missing_is_left_out() -> None:
     pair = result(**nothing, gains=[], notes=[])["pairs"][0]
     assert list(pair_lines(pair)) == ["Personas: 2,174 in common, 1,800 evaluated in both."]
     assert "design" not in printed(result(**nothing, gains=[]))
+
+
+def test_the_same_answers_are_named_instead_of_compared() -> None:
+    leaders = {"personas": ["Ada", "Ada"], "same": True, **compared(0.12, 0.12)}
+    pair = result(leaders=leaders, same=[f"S{k}" for k in range(12)])["pairs"][0]
+    lines = list(pair_lines(pair))
+    assert "First choices: Ada +12.0 pp in both, with the same answers." in lines
+    names = ", ".join(f"S{k}" for k in range(SHOWN))
+    assert lines[-1] == f"Same answers to the same questions: {names} and 2 more."
 
 
 def test_noise_that_hides_everything_is_said() -> None:

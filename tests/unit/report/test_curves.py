@@ -41,6 +41,20 @@ def test_transfer_has_a_panel_a_benchmark_on_the_rounds_it_was_measured() -> Non
     assert ET.fromstring(drawing.svg(figure, "transfer", "t")) is not None
 
 
+@pytest.mark.parametrize("shares", [(0.40, 0.41), (0.0, 0.0), (1.0, 1.0), (0.2, 0.9)])
+def test_a_single_answer_is_no_slope(shares: tuple[float, float]) -> None:
+    low, high = shares
+    rounds = rounds_of(
+        {"transfer": {"a": {"top": low, "control": low}}},
+        {"transfer": {"a": {"top": high, "control": low}}},
+    )
+    bottom, top = curves.transfer_curves(rounds).axes[0].get_ylim()
+    assert top - bottom >= curves.MIN_SPAN
+    assert bottom < 100 * low
+    assert top > 100 * high
+    assert -1 <= bottom <= top <= 101
+
+
 def test_many_benchmarks_stay_a_figure() -> None:
     names = {f"b{k}": {"top": 0.5, "control": 0.4} for k in range(30)}
     assert len(curves.transfer_curves(rounds_of({"transfer": names})).axes) == curves.MAX_PANELS

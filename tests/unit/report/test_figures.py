@@ -76,7 +76,10 @@ def test_accuracies_stand_where_there_is_no_control(tmp_path: Path) -> None:
     summary = summary_of(tmp_path / "run", control=None)
     (axes,) = figures.fresh_accuracies(summary).axes
     assert [x[0] for x, _ in drawn(axes, "estimate")] == pytest.approx([69.0, 66.0, 58.0, 53.0])
-    assert texts(axes).count("not measured") == 1
+    assert not {"not measured", "no persona"} & set(texts(axes))
+    # No line of the control, no room for its label.
+    plain, labelled = figures.shrinkage(summary), figures.shrinkage(summary_of(tmp_path / "with"))
+    assert labelled.get_size_inches()[1] - plain.get_size_inches()[1] == pytest.approx(0.35)
 
 
 def test_unmeasured_gains_have_no_dot(tmp_path: Path) -> None:
@@ -121,8 +124,18 @@ def test_learning_curve_has_rounds_mean_and_uniform_entropy() -> None:
     ((_, uniform),) = drawn(entropy, "uniform")
     assert uniform == pytest.approx([math.log(200)] * 2)
     ((_, mean),) = drawn(reward, "moving mean")
-    assert mean[20] == pytest.approx(np.mean(y[19:22]))
+    assert mean[20] == pytest.approx(np.mean(y[18:23]))
     assert reward.get_title(loc="left") == "mean accuracy in a round"
+
+
+def test_the_band_of_the_mean_stays_a_share() -> None:
+    records = [
+        Round(round=number, rounds=6, reward=reward)
+        for number, reward in enumerate((0.0, 1.0, 1.0, 1.0, 1.0, 1.0), start=1)
+    ]
+    (band,) = figures.learning_curve(records, 5).axes[0].collections
+    heights = band.get_paths()[0].vertices[:, 1]
+    assert (heights.min() >= 0, heights.max() <= 100) == (True, True)
 
 
 def test_long_runs_are_drawn_in_blocks() -> None:

@@ -225,7 +225,8 @@ def test_baselines_alone_make_a_page(tmp_path: Path) -> None:
 
 
 def test_a_skipped_baseline_shows_accuracies_and_no_gain(tmp_path: Path) -> None:
-    winners = [{"persona": "Isaac Newton", "accuracy": interval(0.69), "gain": None, "p_holm": None}]
+    newton = {"persona": "Isaac Newton", "accuracy": interval(0.69), "training_reward": 0.8}
+    winners = [newton | dict.fromkeys(("gain", "p", "p_holm"))]
     run = make_run(
         tmp_path / "skip", gains=(0.1,), winners=winners, control=None, random_gain=None,
         significant=False, verdict="No baseline was measured: Isaac Newton answers 69.0 %.",
@@ -237,6 +238,9 @@ def test_a_skipped_baseline_shows_accuracies_and_no_gain(tmp_path: Path) -> None
     assert "no gain confirmed" not in page.words
     assert "accuracy on fresh questions" in page.words
     assert "69.0 % [65.0, 73.0]" in page.words
+    assert "was not measured, so there is no gain over it" in page.words
+    assert page.words.count("not measured") == 1
+    assert "No persona, same questions" not in page.words
 
 
 def test_equivalence_is_the_badge_where_it_is_shown(tmp_path: Path) -> None:
@@ -277,7 +281,25 @@ def test_long_names_are_whole_in_the_figures(tmp_path: Path) -> None:
 def test_probability_rewards_are_not_held_against_accuracy(tmp_path: Path) -> None:
     words = Page(write_report(make_run(tmp_path / "soft", reward="probability"))).words
     assert "How much of the training result was luck?" not in words
+    assert "in training (probability)" in words
     assert "probability of the right answer, which cannot be held against the accuracy" in words
+
+
+def test_guessing_is_said_on_the_page(tmp_path: Path) -> None:
+    known = write_report(make_run(tmp_path / "known", chance=0.25))
+    guessed = write_report(make_run(tmp_path / "guessed", chance=0.9))
+    assert "better than by guessing (90.0 %)" in Page(guessed).words
+    assert "by guessing" not in Page(known).words
+
+
+def test_narrow_screens_hide_the_kind_and_show_where_a_table_goes_on(tmp_path: Path) -> None:
+    path = write_report(make_run(tmp_path / "run"))
+    raw = path.read_text(encoding="utf-8")
+    narrow = raw[raw.index("@media (max-width: 40rem)") :].partition("@media print")[0]
+    assert ".kind { display: none; }" in narrow
+    assert "var(--shade), transparent) right / 1rem 100% no-repeat scroll" in raw
+    hidden = [attributes for tag, attributes in Page(path).tags if attributes.get("class") == "kind"]
+    assert len(hidden) == 1 + 3 + 2  # the heading, the winners, what they are held against
 
 
 def test_same_folder_same_bytes(tmp_path: Path) -> None:

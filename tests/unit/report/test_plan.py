@@ -28,6 +28,7 @@ PLAN = Plan(
     detectable=0.115,
     policy_ratio=1.007,
     lr=0.1,
+    known=True,
     algorithm="halving",
     reason="It takes evaluations from the hopeless for the hopeful.",
 )
@@ -71,6 +72,20 @@ def test_what_cannot_be_is_said_without_numbers() -> None:
     assert "no possible gain would be confirmed" in text(starved, short=True)
     assert "inf" not in text(starved)
     assert "more than 100 times" in text(replace(PLAN, policy_ratio=1e9))
+
+
+def test_nothing_is_said_of_what_the_search_does_not_do() -> None:
+    lines = text(replace(PLAN, policy_ratio=None, lr=None, known=False))
+    assert "SGD" not in lines
+    assert "what is known of personas" not in lines
+    assert "found by halving" in lines
+
+
+def test_one_persona_has_a_plan_of_three_lines() -> None:
+    lines = plan_lines(replace(PLAN, arms=1, evaluations=1, winners=1, algorithm="uniform"))
+    assert lines[0].startswith("Plan: 1 persona, 1 evaluation (")
+    assert len(lines) == 3
+    assert not any("halving" in line for line in lines[:2])
 
 
 @pytest.mark.parametrize("algorithm", ["uniform", "halving", "hierarchical"])

@@ -66,8 +66,20 @@ def test_only_columns_that_tell_apart_are_shown() -> None:
 def test_moving_mean_by_hand() -> None:
     smooth = moving_mean(np.array([1.0, 2.0, 6.0, math.nan, 4.0]), 3)
     assert smooth.mean == pytest.approx([3.0, 3.0, 4.0, 5.0, 5.0])
-    low, high = stats.t.interval(0.95, 2, loc=3.0, scale=stats.sem([1.0, 2.0, 6.0]))
+    values = [1.0, 2.0, 6.0, 3.0, 3.0]
+    smooth = moving_mean(np.array([*values, math.nan]), 5)
+    low, high = stats.t.interval(0.95, 4, loc=3.0, scale=stats.sem(values))
     assert (smooth.low[0], smooth.high[0]) == pytest.approx((low, high))
+
+
+def test_a_band_needs_five_values_and_keeps_to_what_is_possible() -> None:
+    four = moving_mean(np.array([0.0, 1.0, 1.0, 1.0, math.nan]), 5)
+    assert np.isnan([four.low, four.high]).all()
+    five = np.array([0.0, 1.0, 1.0, 1.0, 1.0])
+    free, cut = moving_mean(five, 5), moving_mean(five, 5, within=(0.0, 1.0))
+    assert free.high[0] > 1
+    assert cut.high == pytest.approx([1.0] * 5)
+    assert cut.low == pytest.approx(free.low)
 
 
 def test_one_value_has_a_mean_but_no_band() -> None:

@@ -72,6 +72,86 @@ def test_prefixes_that_name_nobody_and_remarks(tmp_path: Path) -> None:
     assert any(row.endswith("Ada Lovelace (1 of 3 winners).") for row in rows)
 
 
+def test_where_nobody_gains_elsewhere_nobody_is_named(tmp_path: Path) -> None:
+    content = json.loads((make_full_run(tmp_path / "run") / "summary.json").read_text())
+    content["transfer"][0]["winners"] = content["transfer"][0]["winners"][1:]  # 0.0 and -2.0 points
+    text = printed(content)
+    assert "On hellaswag, 100 questions, nobody gains on no persona." in text
+    assert "On gsm8k, 100 questions, the most is gained by Isaac Newton" in text
+
+
+@pytest.mark.parametrize(
+    ("half", "most", "when"),
+    [
+        (26, 60, "scholar holds half of it from round 26 on, 90 % from round 60 on."),
+        (26, None, "scholar holds half of it from round 26 on, 90 % never to the end."),
+        (None, None, "No group holds half of it."),
+    ],
+)
+def test_where_the_policy_went(tmp_path: Path, half: int | None, most: int | None, when: str) -> None:
+    groups = [{"group": "scholar", "pool": 0.2, "final": 0.9, "half": half, "most": most}]
+    groups += [{"group": f"g{k}", "pool": 0.2, "final": 0.025} for k in range(4)]
+    lines = [
+        line.rstrip() for line in printed(summary_of(tmp_path / "run", convergence=groups)).split("\n")
+    ]
+    assert when in lines
+    shares = "g0 2.5 % (of the pool 20.0 %), g1 2.5 % (of the pool 20.0 %), 2 more."
+    place = lines.index(when) - 2
+    told = " ".join(lines[place : place + 2])
+    assert told == f"The policy's probability: scholar 90.0 % (of the pool 20.0 %), {shares}"
+
+
+@pytest.mark.parametrize("reward", ["accuracy", "probability", "judged"])
+def test_the_measure_of_training_is_in_its_heading(tmp_path: Path, reward: str) -> None:
+    text = printed(summary_of(tmp_path / "run", reward=reward)).partition("Isaac Newton")[0]
+    named = {kind for kind in ("accuracy", "probability", "judged") if f"({kind})" in text}
+    assert named == ({reward} - {"accuracy"})
+    assert "in training" in text
+
+
+def uncontrolled(tmp_path: Path, **changes: Any) -> dict[str, Any]:
+    """A summary without the no-persona control."""
+    content = json.loads((make_full_run(tmp_path / "run") / "summary.json").read_text())
+    for one in (*content["winners"], *content["baselines"]):
+        one.update(dict.fromkeys(("gain", "p", "p_holm", "equivalence")))
+    nothing = dict.fromkeys(("control", "random_gain", "nonsense_gain"))
+    return content | nothing | {"transfer": [], "significant": False} | changes
+
+
+def test_without_no_persona_gains_are_over_nonsense_names(tmp_path: Path) -> None:
+    text = printed(uncontrolled(tmp_path))
+    rows = [" ".join(line.split()) for line in text.splitlines()]
+    assert "gain over nonsense names" in text
+    assert (
+        "Isaac Newton (scholar, physics) 69.0 % [65.0, 73.0] +15.0 pp [+11.0, +19.0] 0.004 81.0 % 400"
+        in rows
+    )
+    assert "random personas 53.0 % [50.0, 56.0] 400" in rows
+    assert "not measured" not in text
+    assert "no persona" not in text.split("Intervals")[0]
+
+
+def test_without_anything_to_gain_on_there_is_no_column_of_gains(tmp_path: Path) -> None:
+    content = uncontrolled(tmp_path, baselines=[], nonsense=None)
+    for one in content["winners"]:
+        one["over_nonsense"] = None
+    text = printed(content)
+    assert "gain over" not in text
+    assert "p (Holm)" not in text
+    assert "not measured" not in text
+
+
+def test_answers_no_better_than_guesses_are_said_to_be_none(tmp_path: Path) -> None:
+    low = [winner(name, -0.3) for name in "AB"]  # 22.0 % [18.0, 26.0]
+    guessed = {"winners": low, "control": interval(0.18), "random": interval(0.25)}
+    sentence = "Nobody is shown to answer better than by guessing (25.0 %)"
+    assert sentence in printed(summary_of(tmp_path / "a", chance=0.25, **guessed))
+    assert sentence not in printed(summary_of(tmp_path / "b", chance=None, **guessed))
+    # One of them above chance is enough, the control included.
+    knowing = guessed | {"control": interval(0.30)}
+    assert sentence not in printed(summary_of(tmp_path / "c", chance=0.25, **knowing))
+
+
 @pytest.mark.parametrize(
     ("alike", "significant", "sentence"),
     [

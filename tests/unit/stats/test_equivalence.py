@@ -23,9 +23,31 @@ def test_is_two_one_sided_t_tests() -> None:
     assert found.difference.level == pytest.approx(0.9)
 
 
-@settings(max_examples=100, deadline=None)
+@pytest.mark.parametrize("n", [60, 95, 150])
+def test_a_discordant_question_is_no_evidence_of_equivalence(n: int) -> None:
+    p_values = []
+    for wins in range(4):
+        ours, theirs = np.ones(n), np.ones(n)
+        theirs[:wins] = 0
+        p_values.append(tost(ours, theirs, 0.03).p_value)
+        assert tost(theirs, ours, 0.03).p_value == pytest.approx(p_values[-1])
+    assert p_values == sorted(p_values)
+    ours, theirs = np.full(n, 0.5), np.full(n, 0.5)
+    same = tost(ours, theirs + 1e-3, 0.03).p_value
+    ours[0] = 0.51
+    assert tost(ours, theirs + 1e-3, 0.03).p_value >= 0.99 * same, "of fractions, too"
+
+
+SCORES = st.one_of(st.floats(0, 1), st.sampled_from([0.0, 1.0]))
+
+
+@settings(max_examples=200, deadline=None)
 @given(
-    st.lists(st.tuples(st.floats(0, 1), st.floats(0, 1)), min_size=2, max_size=40),
+    st.one_of(
+        st.lists(st.tuples(SCORES, SCORES), min_size=2, max_size=40),
+        st.lists(st.tuples(*[st.sampled_from([0.0, 1.0])] * 2), min_size=2, max_size=40),
+        st.lists(st.tuples(*[st.sampled_from([0.0, 0.5, 1.0])] * 2), min_size=2, max_size=40),
+    ),
     st.floats(0.01, 1.5),
     st.sampled_from([0.01, 0.05, 0.2]),
 )
@@ -54,8 +76,11 @@ def test_size_and_power() -> None:
 def test_no_difference_at_all_is_no_proof_from_few_questions() -> None:
     few, many = (tost(np.ones(n), np.ones(n), 0.02) for n in (20, 200))
     assert not few.equivalent
-    assert few.p_value == pytest.approx(0.98**20)
+    assert few.p_value == pytest.approx(stats.norm.sf(np.sqrt(20 * 0.02 / 0.98)))
     assert many.equivalent
+    few, many = (tost(np.full(n, 0.4), np.full(n, 0.4) + 0.01, 0.02) for n in (20, 500))
+    assert few.p_value == pytest.approx((0.98 / 0.99) ** 20)
+    assert (few.equivalent, many.equivalent) == (False, True)
     assert not tost(np.full(200, 0.5), np.zeros(200), 0.4).equivalent
 
 

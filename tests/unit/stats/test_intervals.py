@@ -9,7 +9,14 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from rlpersona.errors import ConfigError, DataError
-from rlpersona.stats import Interval, clopper_pearson, t_interval, wilson
+from rlpersona.stats import (
+    Interval,
+    bounded_interval,
+    clopper_pearson,
+    t_interval,
+    unseen_share,
+    wilson,
+)
 
 # Newcombe (1998), Statistics in Medicine 17:857, table I: methods 3 (score) and 5 (exact).
 NEWCOMBE = [
@@ -53,6 +60,19 @@ def test_t_interval_by_hand() -> None:
     assert (interval.low, interval.high) == pytest.approx((2.5 - reach, 2.5 + reach), rel=1e-6)
     assert interval.n == 4
     assert t_interval([0.3] * 7) == Interval(0.3, 0.3, 0.3, 7)
+
+
+def test_what_is_mostly_equal_may_hide_what_is_rare() -> None:
+    found = bounded_interval([0.2] * 7)
+    q = unseen_share(7, 0.95)
+    assert (1 - q) ** 7 == pytest.approx(0.025)
+    assert (found.low, found.high) == pytest.approx((0.2 - q * 0.2, 0.2 + q * 0.8))
+    wide = bounded_interval([0.2] * 7, least=-1)
+    assert (wide.low, wide.high) == pytest.approx((0.2 - q * 1.2, 0.2 + q * 0.8))
+    nearly = bounded_interval([0.2] * 6 + [0.21])
+    assert nearly.high > 0.2 + q * 0.79
+    spread = [0.1, 0.4, 0.4, 0.9]
+    assert bounded_interval(spread) == t_interval(spread)
 
 
 def test_t_interval_covers_as_often_as_it_says() -> None:

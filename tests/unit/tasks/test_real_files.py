@@ -83,8 +83,10 @@ def test_real_truthfulqa_generation(shared_data: Path) -> None:
     def truthful(question: Question, text: str) -> bool | None:
         return score_text(question, Completion(text, (), (), "stop")).correct
 
-    # Words alone cannot tell "A is denser than B" from "B is denser than A".
-    assert sum(truthful(q, q.answer) is False for q in questions) == 3
+    # Words alone cannot tell "A is denser than B" from "B is denser than A", nor content words
+    # "one step for a man" from "one step for man".
+    assert sum(truthful(q, q.answer) is False for q in questions) == 4
     said = [truthful(q, text) for q in questions for text in q.meta["correct_answers"]]
-    assert (len(said), said.count(False)) == (3652, 30)
-    assert not any(truthful(q, text) for q in questions for text in q.meta["incorrect_answers"])
+    assert (len(said), said.count(False)) == (3652, 31)
+    assert None not in said
+    assert all(truthful(q, text) is False for q in questions for text in q.meta["incorrect_answers"])
