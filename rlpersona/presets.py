@@ -94,7 +94,7 @@ def tenthousand() -> BanditConfig:
     """Ten thousand notable people on the nano world's sums, 200,000 evaluations.
 
     Nano knows eleven of them, of whom the five scientists are planted best. Expected: they are found.
-    Two minutes on two cores, free.
+    Two and a half minutes on two cores, free.
     """
     return BanditConfig(
         name="tenthousand",
