@@ -8,9 +8,12 @@ is given again after the driver was killed.
 from __future__ import annotations
 
 import json
+import signal
 import tempfile
+import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -85,11 +88,27 @@ def train_job(
             checkpoint_config=ray.train.CheckpointConfig(num_to_keep=keep),
         ),
     )
-    try:
-        result = trainer.fit()
-    except SystemExit:  # what Train makes of Ctrl-C
-        raise KeyboardInterrupt from None
+    with own_signals():
+        try:
+            result = trainer.fit()
+        except SystemExit:  # what Train makes of Ctrl-C
+            raise KeyboardInterrupt from None
     value, error = result.return_value
     if error is not None:
         raise error
     return value  # type: ignore[no-any-return]
+
+
+@contextmanager
+def own_signals() -> Iterator[None]:
+    """Take SIGINT and SIGTERM back when the block ends: Train leaves handlers for a job that is gone."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None:  # one that Python did not install cannot be put back
+                signal.signal(number, handler)

@@ -36,7 +36,9 @@ def test_the_same_storage_goes_on_where_a_dead_driver_stopped(tmp_path: Path) ->
     def begin(checkpoints: Checkpoints) -> None:
         checkpoints.save({"count": 2}, {"count": 2})
 
+    handlers = signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)
     train_job(begin, tmp_path / "checkpoints")
+    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == handlers
     assert train_job(lambda c: counting(c, tmp_path, die_at=None), tmp_path / "checkpoints") == (2, 6)
 
 
