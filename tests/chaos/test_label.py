@@ -16,6 +16,7 @@ from tests.support import rlpersona, wait_until
 from tests.unit.preferences.screens import Screen
 
 COMMAND = [sys.executable, "-m", "rlpersona.cli", "label"]
+PAIRS = 20_000  # the last third takes some tenths of a second to judge: time to kill
 
 
 def write_pairs(path: Path, n: int) -> Path:
@@ -87,9 +88,9 @@ def test_kill_at_any_moment_of_a_key_leaves_a_file_that_opens(tmp_path: Path) ->
         done = found
 
 
-@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+@pytest.mark.parametrize("share", [0.1, 0.4, 0.7])
 def test_a_killed_judge_run_resumes_to_the_same_labels(tmp_path: Path, share: float) -> None:
-    pairs = write_pairs(tmp_path / "pairs.jsonl", 6000)
+    pairs = write_pairs(tmp_path / "pairs.jsonl", PAIRS)
     words = ["ai", "name=chaos", f"pairs={pairs}", "--runs", str(tmp_path / "runs")]
     labels = tmp_path / "runs" / "chaos" / "labels" / "ai-rules.jsonl"
 
@@ -97,13 +98,13 @@ def test_a_killed_judge_run_resumes_to_the_same_labels(tmp_path: Path, share: fl
         return labels.read_bytes().count(b"\n") if labels.exists() else 0
 
     process = subprocess.Popen([*COMMAND, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    wait_until(lambda: count() > share * 6000 or process.poll() is not None, 120)
+    wait_until(lambda: count() > share * PAIRS or process.poll() is not None, 120)
     process.kill()
     process.communicate()
     killed_at = count()
-    assert 0 < killed_at < 6000, "killed too late to show anything"
+    assert 0 < killed_at < PAIRS, "killed too late to show anything"
     done = rlpersona("label", *words, "--resume")
     assert done.returncode == 0, done.stderr
     lines = [json.loads(line) for line in labels.read_text().splitlines()]
-    assert [line["pair"] for line in lines] == [f"p{k}" for k in range(6000)], "each once, in order"
+    assert [line["pair"] for line in lines] == [f"p{k}" for k in range(PAIRS)], "each once, in order"
     assert {line["choice"] for line in lines} <= {"a", "tie"}
