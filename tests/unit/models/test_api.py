@@ -158,7 +158,7 @@ def test_a_reply_that_never_ends_ends_by_the_timeout(server: Server, name: Name,
     started = time.monotonic()
     error = failure(server, call(name), timeout=0.6)
     assert error.kind == "timeout"
-    assert 0.5 < time.monotonic() - started < 20
+    assert 0.5 < time.monotonic() - started < 3
     if word == "slow":  # the connection was closed: the server notices when it writes on
         wait_until(lambda: server.stats().in_flight == 0, 5)
 

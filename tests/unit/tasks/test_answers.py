@@ -133,4 +133,4 @@ def test_long_texts_take_no_time(text: str) -> None:
     began = time.perf_counter()
     extract_number(text * (20_000 // len(text)))
     extract_letter(text * (20_000 // len(text)))
-    assert time.perf_counter() - began < 20
+    assert time.perf_counter() - began < 2
