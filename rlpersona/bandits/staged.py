@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from rlpersona.bandits.base import Bandit, Floats, Ints
+from rlpersona.bandits.base import Bandit, Floats, Ints, vector
 from rlpersona.bandits.checks import whole
 from rlpersona.errors import ConfigError, DataError
 
@@ -33,7 +33,7 @@ class Staged(Bandit):
         super().__init__(arms, seed)
         self.budget = whole("budget", budget, low=1)
         self.questions = whole("questions", questions, low=1)
-        if self.budget < 2 * self.questions:
+        if self.budget < self._least():
             raise ConfigError(
                 "the budget does not pay for comparing two arms once",
                 "Raise budget to at least twice the questions per selection.",
@@ -43,6 +43,10 @@ class Staged(Bandit):
         self._block = -1
         self._open = self._scored = 0
         self._field: Ints = np.zeros(0, np.int64)
+
+    def _least(self) -> int:
+        """The smallest budget to begin with: two arms, compared once."""
+        return 2 * self.questions
 
     @abstractmethod
     def _plan(self) -> tuple[Ints, int]:
@@ -123,12 +127,14 @@ class Staged(Bandit):
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         self._field = np.array(state["field"], np.int64)
-        self._stage_counts = np.array(state["stage_counts"], np.int64)
-        self._stage_sums = np.array(state["stage_sums"], np.float64)
-        if self._stage_counts.shape != (self.arms,) or self._stage_sums.shape != (self.arms,):
-            raise ValueError("sums of the stage have another length than there are arms")
+        if self._field.ndim != 1 or not np.isin(self._field, np.arange(self.arms)).all():
+            raise ValueError("the arms of the stage are not arms")
+        self._stage_counts = vector(state["stage_counts"], self.arms, np.int64)
+        self._stage_sums = vector(state["stage_sums"], self.arms, np.float64)
         for name, value in zip(NUMBERS, state["numbers"], strict=True):
             setattr(self, name, int(value))
+        if not 0 <= self._cursor <= len(self._field):
+            raise ValueError("the stage has fewer arms than were selected in its pass")
 
 
 def halvings(first: int, least: int = 2) -> list[int]:

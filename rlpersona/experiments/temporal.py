@@ -43,8 +43,7 @@ from rlpersona.runtime.model import PooledModel
 from rlpersona.runtime.session import ray_session
 from rlpersona.runtime.train import Checkpoints, train_job
 from rlpersona.store import SUMMARY, Run, opened
-from rlpersona.tasks import load_questions
-from rlpersona.tasks.identity import unit
+from rlpersona.tasks import load_questions, sample_questions
 from rlpersona.tasks.prompts import check_mode
 from rlpersona.types import Model, Persona, Question, Score
 
@@ -126,7 +125,7 @@ def load_inputs(config: TemporalConfig) -> Inputs:
     )
     ratings = written_ratings(config, everything)
     labelled = [q for q in everything if all(q.id in labels for labels in ratings.values())]
-    questions = drawn(labelled, config.question_limit, config.seed)
+    questions = sample_questions(labelled, config.question_limit, config.seed)
     ratings = {name: {q.id: labels[q.id] for q in questions} for name, labels in ratings.items()}
     if MODEL not in config.labels:
         kinds = kinds_of(ratings, config)
@@ -136,12 +135,6 @@ def load_inputs(config: TemporalConfig) -> Inputs:
     check_mode(questions, config.mode)
     model = config.model.model_copy(update={"name": portable(config.model.name)})
     return Inputs(model, [everybody[k] for k in sides], list(sides.values()), questions, ratings)
-
-
-def drawn(questions: Sequence[Question], limit: int | None, seed: int) -> list[Question]:
-    """A sample of at most `limit` in their order, the one that `load_questions` draws by `seed`."""
-    kept = set(sorted((q.id for q in questions), key=lambda key: unit("limit", seed, key))[:limit])
-    return [question for question in questions if question.id in kept]
 
 
 def sides_of(people: Sequence[Persona], config: TemporalConfig) -> dict[int, int]:

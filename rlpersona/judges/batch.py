@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
 from itertools import islice
 
@@ -17,7 +17,7 @@ from rlpersona.errors import CallError, JudgeError
 from rlpersona.judges.batch_book import BatchBook, Plan
 from rlpersona.judges.batch_transfer import Pace, Transfer
 from rlpersona.judges.batch_wire import Remote, Service, service_for
-from rlpersona.judges.client import Endpoint, Progress
+from rlpersona.judges.client import Endpoint, Progress, settled_before
 from rlpersona.judges.estimate import CostCap
 from rlpersona.judges.ledger import Ledger, Outcome
 from rlpersona.judges.prices import BATCH_SHARE, require_prices, worst_case
@@ -117,7 +117,7 @@ class _Asking:
     async def run(self) -> None:
         """Send, wait and record until every call is settled, in rounds."""
         at = self._client.endpoint
-        self._note(list(known(self._ledger, self._wanted)))
+        self._note(list(settled_before(self._ledger, self._wanted).values()))
         with closing(BatchBook(self._ledger)) as book:
             if len(self.settled) < len(self._wanted) or book.open_plans(at.provider, at.base_url):
                 service = service_for(at.provider, at.base_url, key_for(at.provider, at.base_url))
@@ -189,15 +189,6 @@ class _Asking:
                 self._stopping.append(("cancelled", f"batch {remote.id} was cancelled"))
             elif remote.state == "refused" and (plan not in full or largest == 1):
                 self._stopping.append((str(remote.kind), f"batch {remote.id}: {remote.message}"))
-
-
-def known(ledger: Ledger, wanted: Mapping[str, ApiCall]) -> Iterator[Outcome]:
-    """What the ledger holds of the calls and need not be asked again."""
-    for key, reply in ledger.known(wanted).items():
-        yield Outcome(wanted[key], (), reply)
-    for key, failure in ledger.failed(wanted).items():
-        if failure.kind in LASTING:
-            yield Outcome(wanted[key], (), failure.reply, failure.kind)
 
 
 def split(

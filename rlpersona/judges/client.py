@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import deque
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -135,7 +135,7 @@ class JudgeClient:
             waited for, as long as an attempt may take, and recorded.
         """
         wanted = {call.key: call for call in calls}
-        settled = self._known(wanted)
+        settled = settled_before(self._ledger, wanted)
         # What is under way since an interrupted `ask` comes in with the others.
         begun = settled.keys() | self._reserved.keys()
         todo = deque(call for key, call in wanted.items() if key not in begun)
@@ -152,15 +152,6 @@ class JudgeClient:
             self._drain()
             raise
         return [settled[call.key] for call in calls]
-
-    def _known(self, wanted: dict[str, ApiCall]) -> dict[str, Outcome]:
-        """What the ledger holds of the calls and need not be asked again."""
-        replies, failures = self._ledger.known(wanted), self._ledger.failed(wanted)
-        return {key: Outcome(wanted[key], (), reply) for key, reply in replies.items()} | {
-            key: Outcome(wanted[key], (), failure.reply, failure.kind)
-            for key, failure in failures.items()
-            if failure.kind in LASTING
-        }
 
     def _settled(self, todo: deque[ApiCall]) -> Iterator[list[Outcome]]:
         """Hand the calls out and yield groups of outcomes that are recorded."""
@@ -230,3 +221,13 @@ class JudgeClient:
         }.get(str(kind), "Check base_url and the network, or wait until the provider is well.")
         kept = f"What was answered is kept. Then go on: {self._resume}"
         return JudgeError(f"{what}: {message}", f"{fix} {kept}")
+
+
+def settled_before(ledger: Ledger, wanted: Mapping[str, ApiCall]) -> dict[str, Outcome]:
+    """What the ledger holds of the calls, by key, and need not be asked again."""
+    replies, failures = ledger.known(wanted), ledger.failed(wanted)
+    return {key: Outcome(wanted[key], (), reply) for key, reply in replies.items()} | {
+        key: Outcome(wanted[key], (), failure.reply, failure.kind)
+        for key, failure in failures.items()
+        if failure.kind in LASTING
+    }

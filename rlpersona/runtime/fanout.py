@@ -16,8 +16,8 @@ from functools import partial
 from typing import Any, Generic, TypeVar
 
 from rlpersona.errors import ReplicaError
-from rlpersona.runtime.pool import _deaths
-from rlpersona.runtime.replica import _outcome, unwrap
+from rlpersona.runtime.pool import deaths
+from rlpersona.runtime.replica import outcome_of, unwrap
 
 ItemT = TypeVar("ItemT")
 ResultT = TypeVar("ResultT")
@@ -95,7 +95,7 @@ class Fanout(Generic[ItemT, ResultT]):
                 self._exchange = self._actor.exchange.remote(fresh, timeout, *self._pack)
                 self._fresh = []
             done, self._exchange = ray.get(self._exchange), None
-        except _deaths() as error:
+        except deaths() as error:
             self._replace(error)
             return []
         for ticket, _ in done:
@@ -155,7 +155,7 @@ class Crew:
             self._work = factory()
             return os.getpid()
 
-        return _outcome(make)
+        return outcome_of(make)
 
     async def exchange(
         self, items: Sequence[tuple[Hashable, Any]], timeout: float, group: int, linger: float
@@ -178,7 +178,7 @@ class Crew:
         try:
             result = await self._work(item)
         except Exception as error:  # the border between processes: raised again on the other side
-            result = _outcome(partial(_throw, error))
+            result = outcome_of(partial(_throw, error))
         self._done.append((ticket, result))
         self._some.set()
         self._running -= 1

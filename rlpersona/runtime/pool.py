@@ -162,7 +162,7 @@ class ReplicaPool(Generic[T]):
         self._count(work, replica, -1)
         try:
             outcome = ray.get(ref)
-        except _deaths() as error:
+        except deaths() as error:
             work.again.append((index, part))
             self._replace(replica, error)
             return
@@ -181,7 +181,7 @@ class ReplicaPool(Generic[T]):
                 continue
             try:
                 outcome = ray.get(ref)
-            except _deaths() as error:
+            except deaths() as error:
                 self._replace(replica, error)
                 continue
             replica.pid, replica.building = unwrap(outcome), None
@@ -252,7 +252,7 @@ class ReplicaPool(Generic[T]):
                 )
 
 
-def _deaths() -> tuple[type[Exception], ...]:
+def deaths() -> tuple[type[Exception], ...]:
     """What Ray raises when the process or the machine of a replica is gone."""
     from ray import exceptions
 

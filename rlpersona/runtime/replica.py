@@ -30,11 +30,11 @@ class Holder:
             self.held = factory()
             return os.getpid()
 
-        return _outcome(make)
+        return outcome_of(make)
 
     def call(self, method: str, part: Part) -> Any:
         """`object.method(*part)`."""
-        return _outcome(lambda: getattr(self.held, method)(*part))
+        return outcome_of(lambda: getattr(self.held, method)(*part))
 
 
 @dataclass(eq=False)
@@ -63,7 +63,8 @@ def unwrap(outcome: Any) -> Any:
     return outcome
 
 
-def _outcome(function: Callable[[], Any]) -> Any:
+def outcome_of(function: Callable[[], Any]) -> Any:
+    """What `function` returns, or a `Failure` in place of what it raises."""
     try:
         return function()
     except Exception as error:  # the border between processes: reported on the other side

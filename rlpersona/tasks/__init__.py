@@ -2,7 +2,7 @@
 
 from rlpersona.tasks.answers import extract_letter, extract_number, same_number
 from rlpersona.tasks.labels import load_labels
-from rlpersona.tasks.load import load_questions, sources
+from rlpersona.tasks.load import load_questions, sample_questions, sources
 from rlpersona.tasks.prompts import prompt_for, scored_choices
 from rlpersona.tasks.scoring import check_scoring, score_choice, score_letter, score_text
 from rlpersona.tasks.splits import fingerprint, set_apart
@@ -16,6 +16,7 @@ __all__ = [
     "load_questions",
     "prompt_for",
     "same_number",
+    "sample_questions",
     "score_choice",
     "score_letter",
     "score_text",

@@ -54,11 +54,15 @@ def load_questions(
         found = _in_domains(_parse(benchmark, _rows(where, benchmark.columns), seed), domains)
         if not found:
             raise DataError(f"no questions in {where}", "Give a file that has rows.")
-    found = _distinct(found)
-    if limit is None or limit >= len(found):
-        return found
-    kept = set(sorted((q.id for q in found), key=lambda name: unit("limit", seed, name))[:limit])
-    return [question for question in found if question.id in kept]
+    return sample_questions(_distinct(found), limit, seed)
+
+
+def sample_questions(questions: list[Question], limit: int | None, seed: int) -> list[Question]:
+    """A sample of at most `limit` in their order, drawn by `seed` from the content alone."""
+    if limit is None or limit >= len(questions):
+        return questions
+    kept = set(sorted((q.id for q in questions), key=lambda name: unit("limit", seed, name))[:limit])
+    return [question for question in questions if question.id in kept]
 
 
 def _nano(data: str | None, domains: Sequence[str]) -> list[Question]:

@@ -31,22 +31,7 @@ from rlpersona.report.temporal import temporal_lines
 from rlpersona.store import Run
 from rlpersona.tasks import load_questions
 from rlpersona.types import ChoiceScores, Model, Prompt, Question, Score
-
-
-class Memory:
-    """Checkpoints that outlive an interruption; states cross JSON, as on disk."""
-
-    def __init__(self, stop_after: int | None = None) -> None:
-        self.saved: list[str] = []
-        self.stop_after = stop_after
-
-    def load(self) -> dict[str, Any] | None:
-        return json.loads(self.saved[-1]) if self.saved else None  # type: ignore[no-any-return]
-
-    def save(self, state: dict[str, Any], metrics: dict[str, float]) -> None:
-        self.saved.append(json.dumps(state))
-        if len(self.saved) == self.stop_after:
-            raise InterruptedError
+from tests.support import Memory
 
 
 @pytest.fixture(scope="module")
