@@ -1,24 +1,10 @@
-"""Named experiments: functions that return configs, each with its expected metric, time and cost.
-
-A preset is a starting point: `rlpersona bandit quickstart seed=3 model=Qwen/Qwen2.5-7B-Instruct`.
-"""
+"""Presets of the bandits."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from typing import TypeVar
+from collections.abc import Callable
 
-from rlpersona.config import (
-    BanditConfig,
-    LabelConfig,
-    ModelConfig,
-    SourceConfig,
-    TemporalConfig,
-    ValidationConfig,
-)
-from rlpersona.errors import ConfigError, did_you_mean
-
-ConfigT = TypeVar("ConfigT")
+from rlpersona.config import BanditConfig, ModelConfig, SourceConfig, TemporalConfig, ValidationConfig
 
 
 def quickstart() -> BanditConfig:
@@ -161,37 +147,3 @@ def eras() -> TemporalConfig:
 
 
 TEMPORAL: dict[str, Callable[[], TemporalConfig]] = {"eras": eras}
-
-
-def nano_persuasion() -> LabelConfig:
-    """Which of two short posts persuades? Pairs from the embedded model, one per prompt of its world.
-
-    Expected: under 10 s on one core, free.
-    """
-    return LabelConfig(name="nano-persuasion", domains=("persuade",), answers=4, pairs_per_prompt=2)
-
-
-def nano_facts() -> LabelConfig:
-    """A scholar against a liar on questions of fact: a judge that knows should prefer the scholar."""
-    return LabelConfig(
-        name="nano-facts", domains=("fact",), prompt_limit=100, writers=("Herodotus", "a liar")
-    )
-
-
-LABEL: dict[str, Callable[[], LabelConfig]] = {
-    "nano-persuasion": nano_persuasion,
-    "nano-facts": nano_facts,
-}
-
-
-def preset(name: str) -> BanditConfig:
-    """The named bandit preset; an unknown name is a ConfigError that suggests the nearest."""
-    return chosen(name, BANDIT)
-
-
-def chosen(name: str, known: Mapping[str, Callable[[], ConfigT]]) -> ConfigT:
-    """The preset of that name among `known`."""
-    if name not in known:
-        hint = "rlpersona bandit validate eras" if name in TEMPORAL else did_you_mean(name, known)
-        raise ConfigError(f"There is no preset '{name}'.", hint)
-    return known[name]()

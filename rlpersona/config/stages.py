@@ -1,0 +1,106 @@
+"""Config of staged training: SFT, then DPO on AI and human labels, then an evaluation of all models."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field, field_validator
+
+from rlpersona.config.base import RUN_NAME, Config, JudgeConfig, Names, Prefix, RunConfig, listed
+from rlpersona.config.training import DPORecipe, SFTRecipe
+
+BASE = "base"
+
+
+class DataConfig(Config):
+    """Where the rows of a stage come from."""
+
+    source: Literal["sampled", "jsonl", "label", "hh_rlhf", "ultrafeedback", "persuasionforgood"] = (
+        Field(
+            "sampled",
+            description="sampled: answers of a model, judged here; label: RUN/ANNOTATOR of `label split`;"
+            " jsonl: rows of prompt, chosen, rejected (or completion); others: files in their own form",
+        )
+    )
+    path: str = Field("", description="the file or folder, or RUN/ANNOTATOR for label")
+    limit: int | None = Field(None, ge=1, description="use at most so many rows")
+    bad_rows: Literal["refuse", "quarantine"] = Field(
+        "refuse", description="what to do with rows that cannot be used"
+    )
+    writers: Names = Field((), description="sampled: personas that take turns; empty: no persona")
+    by: str = Field("", description="sampled: the stage whose model writes; empty: the parent")
+    prompts: int | None = Field(None, ge=1, description="sampled: so many of the training prompts")
+    answers: int = Field(8, ge=2, description="sampled: answers drawn for each prompt")
+    pairs_per_prompt: int = Field(4, ge=1, description="sampled: pairs made of them")
+    flips: float = Field(0, ge=0, lt=0.5, description="sampled: labels turned round, as people err")
+    temperature: float = Field(1.0, gt=0)
+
+
+class SFTStage(Config):
+    """A stage of supervised fine-tuning. Sampled data: the best answer to each prompt, by the judge."""
+
+    method: Literal["sft"] = "sft"
+    recipe: SFTRecipe = SFTRecipe()
+    data: DataConfig = DataConfig()
+
+
+class DPOStage(Config):
+    """A stage of preference optimisation."""
+
+    method: Literal["dpo"] = "dpo"
+    recipe: DPORecipe = DPORecipe()
+    data: DataConfig = DataConfig()
+    reference: str = Field("", description="the stage whose model is the reference; empty: the parent")
+
+
+Stage = Annotated[SFTStage | DPOStage, Field(discriminator="method")]
+
+
+class EvaluationConfig(Config):
+    """How the models are compared: every model answers every evaluation prompt."""
+
+    prompts: int | None = Field(None, ge=2, description="evaluation prompts; empty: the share set apart")
+    share: float = Field(0.5, gt=0, lt=1, description="share of the prompts that no stage trains on")
+    samples: int = Field(8, ge=1, description="answers of each model to each prompt")
+    temperature: float = Field(1.0, ge=0)
+    max_tokens: int = Field(96, ge=1)
+    oracle: str = Field("", description="JSONL of prompt and answer; empty: the judge's best")
+    level: float = Field(0.95, gt=0.5, lt=1, description="confidence level of every interval")
+
+
+class StagesConfig(RunConfig):
+    """A graph of stages from one base, and the comparison of the models that it makes.
+
+    `graph` holds paths of stages, each begun at the base: `["sft -> rlhf", "sft -> rlaif -> rlhf"]`.
+    Paths that begin alike share their beginning; a stage's model is called by its whole path,
+    `sft-rlaif-rlhf`.
+    """
+
+    experiment: Literal["dpo"] = "dpo"
+    name: str = Field("dpo", pattern=RUN_NAME, description="name of the run, and of its folder")
+
+    benchmark: str = Field("nano", description="where prompts come from")
+    data: str | None = Field(None, description="a local file, or path[:config]:split through datasets")
+    domains: Names = Field(("persuade",), description="parts of the benchmark; empty: all")
+    prompt_limit: int | None = Field(None, ge=4, description="use at most so many prompts")
+    prefix: Prefix = Field("You are {name}.", description="system prompt of a writer")
+    graph: Annotated[tuple[str, ...], BeforeValidator(listed)] = Field(("sft -> dpo",), min_length=1)
+    stages: dict[str, Stage] = Field({"sft": SFTStage(), "dpo": DPOStage()})
+    side_by_side: int = Field(2, ge=1, description="stages that may train at once")
+    judge: JudgeConfig = JudgeConfig()
+    evaluation: EvaluationConfig = EvaluationConfig()
+
+    @field_validator("graph")
+    @classmethod
+    def _paths(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        for path in value:
+            names = [name.strip() for name in path.split("->")]
+            if not all(name.isidentifier() for name in names) or BASE in names:
+                raise ValueError(f"'{path}' is no path of stages such as 'sft -> rlhf'")
+        return tuple(" -> ".join(name.strip() for name in path.split("->")) for path in value)
+
+    def model_post_init(self, _: Any) -> None:
+        """ValueError where the graph names a stage that is not there."""
+        wanted = {name for path in self.graph for name in path.split(" -> ")}
+        if missing := sorted(wanted - self.stages.keys()):
+            raise ValueError(f"the graph names stages without settings: {', '.join(missing)}")

@@ -1,0 +1,86 @@
+"""Configs of GRPO under a reward: one training, and a factorial of them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from rlpersona.config.base import RUN_NAME, Config, Names, RunConfig, Sources, listed
+from rlpersona.config.training import GRPORecipe
+
+BiasName = Literal["length", "agreement", "politeness", "hedging", "confidence", "flattery"]
+Control = Literal[
+    "none", "length-matched", "reward-matched", "random-reward", "overlong", "length-decorrelated"
+]
+
+
+class SuiteConfig(Config):
+    """The prompts: balanced over domains, training and evaluation disjoint."""
+
+    domains: Names = Field(
+        ("math", "word", "fact", "advice", "opinion", "persuade"),
+        description="of the nano world; of files: math, factual, coding, advice, opinion, creative",
+    )
+    sources: Sources = Field(
+        (), description="benchmarks behind the domains, such as gsm8k@file; empty: the nano world"
+    )
+    size: int = Field(600, ge=2, description="training prompts, in equal parts of the domains")
+    evaluation: int = Field(120, ge=2, description="evaluation prompts, in equal parts")
+    wrong_claims: bool = Field(False, description="claims: only those that are wrong")
+
+
+class RewardConfig(Config):
+    """`task + bias_weight * bias`: what a completion earns."""
+
+    biases: dict[BiasName, float] = Field({}, description="bias_weight of each bias; empty: task alone")
+    composition: Literal["sum", "capped", "mitigated"] = Field(
+        "sum",
+        description="capped: all biases at most `cap`; mitigated: minus in objective domains",
+    )
+    cap: float = Field(0.5, gt=0)
+    length_scale: int = Field(96, ge=1, description="tokens at which the length bias is 1")
+    control: Control = "none"
+    overlong_from: float = Field(0.8, gt=0, lt=1, description="overlong: share of the cap to begin at")
+
+
+class ReadoutConfig(Config):
+    """What is measured on the evaluation prompts, at which steps."""
+
+    samples: int = Field(4, ge=1, description="completions of each prompt")
+    temperature: float = Field(1.0, ge=0)
+    max_tokens: int = Field(128, ge=1)
+    every: int | None = Field(None, ge=1, description="steps between readouts; empty: last alone")
+    held_out: int = Field(48, ge=0, description="prompts on which the task is watched while training")
+
+
+class GRPOConfig(RunConfig):
+    """One GRPO training under one reward, read out on prompts that it never saw."""
+
+    experiment: Literal["grpo"] = "grpo"
+    name: str = Field("grpo", pattern=RUN_NAME, description="name of the run, and of its folder")
+    suite: SuiteConfig = SuiteConfig()
+    reward: RewardConfig = RewardConfig()
+    recipe: GRPORecipe = GRPORecipe()
+    readout: ReadoutConfig = ReadoutConfig()
+    level: float = Field(0.95, gt=0.5, lt=1, description="confidence level of every interval")
+
+
+class SweepConfig(GRPOConfig):
+    """The factorial bias x bias_weight x control x scale_rewards x seed of GRPO trainings.
+
+    `reward.biases` must be empty: the factors fill it. Conditions that come out the same are trained
+    once: one run of weight 0 serves every bias.
+    """
+
+    experiment: Literal["sweep"] = "sweep"  # type: ignore[assignment]
+    name: str = Field("sweep", pattern=RUN_NAME, description="name of the run, and of its folder")
+    biases: Annotated[tuple[BiasName, ...], BeforeValidator(listed)] = ("length",)
+    bias_weights: tuple[float, ...] = Field((0, 0.1, 0.3, 0.5, 1), min_length=1)
+    controls: Annotated[tuple[Control, ...], BeforeValidator(listed)] = Field(("none",), min_length=1)
+    scalings: Annotated[tuple[Literal["none", "group", "batch"], ...], BeforeValidator(listed)] = Field(
+        ("none",), min_length=1
+    )
+    seeds: tuple[int, ...] = Field((42, 123, 456), min_length=1)
+    at_once: int = Field(2, ge=1, description="trainings at a time, where CPUs and GPUs allow")
+    retries: int = Field(2, ge=0, description="how often a failed training is tried again")
