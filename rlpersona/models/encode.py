@@ -65,6 +65,22 @@ class Encoder:
             raise ModelError(f"prompt {text!r} gives no token before its choices")
         return self._fit(kept, max(map(len, continuations))), [list(ids) for ids in continuations]
 
+    def response(self, prompt: Prompt, text: str) -> tuple[list[int], list[int]]:
+        """Ids of the chat, and of a text that answers it as it stands (none for an empty text).
+
+        Both are tokenised together; where the last letters of the chat merge with the first ones of
+        the text into a token, that token is the text's.
+
+        Raises:
+            ModelError: they do not fit the window.
+        """
+        head, cut, (ids,) = self._split(self._text(prompt), (text,))
+        return self._fit(list(head[:cut]), len(ids)), list(ids)
+
+    def followed(self, prompt: Prompt, ids: Sequence[int]) -> tuple[list[int], list[int]]:
+        """Ids of the chat, and `ids`, a completion of it (ModelError if they do not fit the window)."""
+        return self._fit(self._ids(self._text(prompt)), len(ids)), list(ids)
+
     def text(self, ids: Sequence[int]) -> str:
         """Text of generated ids, without special tokens such as a trailing end-of-turn."""
         return str(

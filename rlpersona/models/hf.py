@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Iterator, Sequence
-from typing import Any
+from contextlib import AbstractContextManager, ExitStack
+from typing import Any, Protocol
 
 from rlpersona.config import ModelConfig
 from rlpersona.errors import ModelError
 from rlpersona.models.adapters import adapter_version
 from rlpersona.models.encode import Encoder, end_tokens, window_of
 from rlpersona.models.kv import Runner, State
+from rlpersona.models.lineage import refuse_other_base
 from rlpersona.models.locate import load_failure, locate
 from rlpersona.models.sampler import draw, uniforms
 from rlpersona.models.sharing import Row, batches, plan
@@ -20,15 +22,25 @@ MAX_ADAPTERS = 8  # kept loaded; the least recently used goes first
 MAX_LOGITS = 2**26  # elements of one logits tensor when continuations are scored (256 MB)
 
 
+class Steers(Protocol):
+    """Something that changes what happens inside a network while a context lasts."""
+
+    def on(self, net: Any) -> AbstractContextManager[None]:
+        """The context."""
+        ...
+
+
 class HFModel:
     """A causal language model in this process, on CPU or CUDA; implements `types.Model`.
 
     `token_ids` of a completion include the end-of-turn token that stopped it, `text` does not.
-    On one machine the same call gives the same numbers every time.
+    On one machine the same call gives the same numbers every time. Under `steering` every forward pass
+    is changed, in the order given (see `rlpersona.axis.steering`), with any adapter and without.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ModelConfig, steering: Sequence[Steers] = ()) -> None:
         self._config = config
+        self._steering = tuple(steering)
         self._source = locate(config.name)
         self._net: Any = None
         self._runner: Runner | None = None
@@ -83,6 +95,15 @@ class HFModel:
                 done[row.index] = ChoiceScores(tuple(scores), tuple(map(len, continuations)))
         return [scores for scores in done if scores is not None]
 
+    def network(self, adapter: str | None = None) -> Any:
+        """The transformers model with an adapter on, or none: for those who look inside.
+
+        Raises:
+            ModelError: an adapter that does not fit, a closed model.
+        """
+        self._use(adapter)
+        return self._net
+
     def close(self) -> None:
         """Free the weights and caches. Safe to call twice."""
         self._net = self._runner = self._peft = None
@@ -119,6 +140,9 @@ class HFModel:
         except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
             raise load_failure(self._config.name, error) from error
         self._net = net.eval().requires_grad_(False).to(device)
+        self._steered = ExitStack()  # holds hooks of this net, which go when it goes
+        for change in self._steering:
+            self._steered.enter_context(change.on(self._net))
         self._runner = Runner(self._net, tokenizer.pad_token_id or 0)
         self._peft = None
         self._adapters.clear()
@@ -232,6 +256,7 @@ class HFModel:
         from peft import PeftModel
         from safetensors import SafetensorError
 
+        refuse_other_base(adapter, self._config.name)
         self._attached += 1
         name = f"v{self._attached}"
         try:

@@ -12,6 +12,7 @@ from rlpersona.config import ModelConfig
 from rlpersona.errors import ModelError
 from rlpersona.models.adapters import adapter_rank, adapter_version
 from rlpersona.models.encode import Encoder, end_tokens, window_of
+from rlpersona.models.lineage import refuse_other_base
 from rlpersona.models.locate import load_failure, locate
 from rlpersona.models.sampler import stream_seed
 from rlpersona.models.trie import Lookup, Path, collect, lookups
@@ -39,7 +40,7 @@ class VLLMModel:
             raise ModelError(
                 "device=cuda, but torch finds no CUDA device here", "Use device=auto or cpu."
             )
-        self._vllm = _import_vllm(self._cpu)
+        self._vllm = import_vllm(self._cpu)
         self._rank = 0
         self._adapters: dict[str, Any] = {}  # folder -> (version, LoRARequest)
         self._ids = itertools.count(1)
@@ -180,6 +181,8 @@ class VLLMModel:
         from vllm.lora.request import LoRARequest
 
         version, rank = adapter_version(folder), adapter_rank(folder)
+        if self._adapters.get(folder, ("", None))[0] != version:
+            refuse_other_base(folder, self._config.name)
         if rank > self._rank:
             if rank > RANKS[-1]:
                 raise ModelError(f"adapter '{folder}' has rank {rank}, vLLM takes at most {RANKS[-1]}")
@@ -232,7 +235,7 @@ def _cpu_cache(config: Any, window: int) -> int:
     return max(CPU_CACHE_TOKENS, 2 * window) * per_token
 
 
-def _import_vllm(cpu: bool) -> Any:
+def import_vllm(cpu: bool) -> Any:
     """The vllm package; the environment that it reads at import is set first, where the user did not."""
     # An error in this process reaches the caller as an exception; a GPU's engine process only logs it.
     quiet = {"VLLM_LOGGING_LEVEL": "CRITICAL" if cpu else "ERROR", "VLLM_NO_USAGE_STATS": "1"}

@@ -12,7 +12,10 @@ PACKAGE = Path(rlpersona.__file__).parent
 LAYERS = [
     ["errors", "types"],
     ["config", "presets", "resolve"],
-    ["personas", "tasks", "models", "bandits", "judges", "preferences", "stats"],
+    [
+        *("personas", "tasks", "models", "bandits", "judges", "preferences", "stats"),
+        *("behaviour", "rewards", "training", "axis"),
+    ],
     ["store", "provenance", "runtime"],
     ["experiments", "report"],
     ["doctor", "commands", "cli"],
@@ -28,7 +31,11 @@ NEIGHBOURS = {
     "runtime": {"store"},
     "experiments": {"report"},
     "judges": {"models", "stats", "store"},  # the ledger writes as a run folder does
-    "preferences": {"tasks", "stats", "judges"},
+    "preferences": {"tasks", "stats", "judges", "models"},
+    "behaviour": {"models", "tasks"},
+    "rewards": {"behaviour", "tasks", "models", "judges"},
+    "training": {"models", "preferences", "rewards", "tasks", "behaviour"},
+    "axis": {"models", "tasks", "personas", "stats", "judges"},
     "cli": {"doctor", "commands"},
 }
 
