@@ -57,7 +57,7 @@ def read_pairs(path: Path, bad_rows: Literal["refuse", "quarantine"] = "refuse")
     """
     rejected: list[Rejected] = []
     entries = []
-    for place, row in _rows(path, bad_rows, rejected):
+    for place, row in located_rows(path, bad_rows, rejected):
         try:
             entries.append(_entry(place, dict(row)))
         except ValueError as error:
@@ -78,7 +78,10 @@ def read_pairs(path: Path, bad_rows: Literal["refuse", "quarantine"] = "refuse")
     return Imported(list({e.pair.id: e.pair for e in entries}.values()), dict(labels), rejected)
 
 
-def _rows(path: Path, bad_rows: str, rejected: list[Rejected]) -> list[Located]:
+def located_rows(
+    path: Path, bad_rows: Literal["refuse", "quarantine"], rejected: list[Rejected]
+) -> list[Located]:
+    """The rows of a file; in quarantine, lines of a jsonl file that cannot be read join `rejected`."""
     if bad_rows == "refuse" or file_kind(path) != "jsonl" or path.suffix == ".gz" or not path.is_file():
         return read_rows(path)
     rows = []

@@ -14,13 +14,17 @@ Part = Literal["train", "validation", "test"]
 PARTS: tuple[Part, ...] = ("train", "validation", "test")
 
 
+def plain(prompt: str) -> str:
+    """A prompt without case, width and superfluous white space: what makes two of them the same."""
+    return " ".join(unicodedata.normalize("NFKC", prompt).casefold().split())
+
+
 def part_of(prompt: str, shares: SplitConfig, seed: int) -> Part:
     """The part a prompt belongs to, decided by its text and the seed alone: more prompts move none.
 
     Prompts that differ only in case, width or white space belong together.
     """
-    same = " ".join(unicodedata.normalize("NFKC", prompt).casefold().split())
-    place = unit("part", seed, same)
+    place = unit("part", seed, plain(prompt))
     if place < shares.train:
         return "train"
     return "validation" if place < shares.train + shares.validation else "test"

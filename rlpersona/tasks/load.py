@@ -51,7 +51,7 @@ def load_questions(
     else:
         benchmark = benchmarks.get(source)
         where = data or benchmark.hub
-        found = _in_domains(_parse(benchmark, _rows(where, benchmark.columns), seed), domains)
+        found = _in_domains(_parse(benchmark, rows_at(where, benchmark.columns), seed), domains)
         if not found:
             raise DataError(f"no questions in {where}", "Give a file that has rows.")
     return sample_questions(_distinct(found), limit, seed)
@@ -76,7 +76,7 @@ def _nano(data: str | None, domains: Sequence[str]) -> list[Question]:
     return questions(tuple(domains)) if domains else questions()
 
 
-def _rows(where: str, columns: Sequence[str]) -> Iterable[Located]:
+def rows_at(where: str, columns: Sequence[str] = ()) -> Iterable[Located]:
     """Rows of a local file or folder where there is one, else of the hub."""
     path = os.path.expanduser(where)
     if os.path.isfile(path):
