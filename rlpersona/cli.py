@@ -10,11 +10,16 @@ from typing import Any
 
 import click
 
+from rlpersona.commands.axis import axis
 from rlpersona.commands.bandit import bandit
 from rlpersona.commands.common import Commands, runs_option
+from rlpersona.commands.dpo import dpo
+from rlpersona.commands.evaluate import evaluate
+from rlpersona.commands.grpo import grpo
 from rlpersona.commands.label import label
 from rlpersona.commands.nano import nano
 from rlpersona.commands.runs import compare, report, runs, show
+from rlpersona.commands.sweep import sweep
 from rlpersona.errors import PersonaError
 
 
@@ -25,7 +30,7 @@ def cli(debug: bool) -> None:
     """A laboratory for persona reinforcement learning on Ray."""
 
 
-for command in (bandit, label, nano, runs, show, report, compare):
+for command in (bandit, label, nano, dpo, grpo, sweep, axis, evaluate, runs, show, report, compare):
     cli.add_command(command)
 
 

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
 CONFIG, PROVENANCE, METRICS, EVENTS = "config.yaml", "provenance.json", "metrics.jsonl", "events.parquet"
 PERSONAS, VALIDATION, SUMMARY = "personas.parquet", "validation.parquet", "summary.json"
-REPORT = "report.html"
+REPORT, KEPT = "report.html", ".kept"
 
 
 @dataclass(frozen=True)
@@ -71,6 +71,16 @@ class Run:
     def finished(self) -> bool:
         """Whether the result is there."""
         return (self.folder / SUMMARY).exists()
+
+    def keep(self) -> None:
+        """Say that the folder holds work: from then on an error leaves it where it is."""
+        with storage_errors(self.folder):
+            (self.folder / KEPT).touch()
+
+    @property
+    def kept(self) -> bool:
+        """Whether the folder holds work: a checkpoint, or what `keep` was called for."""
+        return (self.folder / KEPT).exists() or any(self.checkpoints.glob("*/"))
 
     def write_text(self, name: str, text: str) -> Path:
         """Write one file of the run, whole or not at all."""
@@ -188,7 +198,7 @@ def opened(root: Path, config: Config, *, resume: bool = False) -> Iterator[Run]
             yield run
         except PersonaError:
             # Only a folder that was empty before comes here: nothing of anybody else's is in it.
-            if not began and not any(run.checkpoints.glob("*/")):
+            if not began and not run.kept:
                 shutil.rmtree(run.folder, ignore_errors=True)
             raise
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from rlpersona.commands.common import runs_option
-from rlpersona.errors import ConfigError, PersonaError
+from rlpersona.errors import PersonaError
 
 
 @click.command()
@@ -32,31 +32,20 @@ def runs(root: Path) -> None:
 def show(name: str, root: Path) -> None:
     """Print the result of a finished run."""
     from rlpersona import store
-    from rlpersona.report.table import print_summary
-    from rlpersona.report.temporal import temporal_lines
+    from rlpersona.report.kinds import print_result
 
-    run = store.find(root, name)
-    summary = run.read_json(store.SUMMARY)
-    if summary["experiment"] == "label":
-        raise ConfigError(f"'{name}' holds preference pairs.", f"rlpersona label check {name}")
-    if summary["experiment"] == "temporal":
-        click.echo("\n".join(temporal_lines(summary)))
-    else:
-        print_summary(summary, sys.stdout, run.folder / store.REPORT)
+    print_result(store.find(root, name))
 
 
 @click.command()
 @click.argument("name")
 @runs_option
 def report(name: str, root: Path) -> None:
-    """Write the report.html of a finished bandit run anew."""
+    """Write the report.html of a finished run anew."""
     from rlpersona import store
-    from rlpersona.report.html import write_report
+    from rlpersona.report.kinds import write_page
 
-    run = store.find(root, name)
-    if run.finished and run.read_json(store.SUMMARY)["experiment"] != "bandit":
-        raise ConfigError(f"'{name}' is no bandit run: it has no page.", f"rlpersona show {name}")
-    click.echo(write_report(run.folder))
+    click.echo(write_page(store.find(root, name)))
 
 
 @click.command()

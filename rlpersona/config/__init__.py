@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from rlpersona.config.axis import AxisConfig, DriftConfig
 from rlpersona.config.bandit import BanditConfig, TemporalConfig, ValidationConfig
 from rlpersona.config.base import (
     Config,
@@ -28,11 +29,13 @@ from rlpersona.config.training import DPORecipe, GRPORecipe, LoraConfig, Recipe,
 __all__ = [
     "BASE",
     "GUIDELINES",
+    "AxisConfig",
     "BanditConfig",
     "Config",
     "DPORecipe",
     "DPOStage",
     "DataConfig",
+    "DriftConfig",
     "EvaluationConfig",
     "GRPOConfig",
     "GRPORecipe",

@@ -9,7 +9,7 @@ from pydantic import BeforeValidator, Field, field_validator
 from rlpersona.config.base import RUN_NAME, Config, JudgeConfig, Names, Prefix, RunConfig, listed
 from rlpersona.config.training import DPORecipe, SFTRecipe
 
-BASE = "base"
+BASE, PARENT = "base", "parent"
 
 
 class DataConfig(Config):
@@ -18,8 +18,8 @@ class DataConfig(Config):
     source: Literal["sampled", "jsonl", "label", "hh_rlhf", "ultrafeedback", "persuasionforgood"] = (
         Field(
             "sampled",
-            description="sampled: answers of a model, judged here; label: RUN/ANNOTATOR of `label split`;"
-            " jsonl: rows of prompt, chosen, rejected (or completion); others: files in their own form",
+            description="sampled: answers of a model, judged here; label: RUN/ANNOTATOR of `label split`"
+            "; jsonl: rows of prompt, chosen, rejected (or completion); others: files in their own form",
         )
     )
     path: str = Field("", description="the file or folder, or RUN/ANNOTATOR for label")
@@ -28,12 +28,27 @@ class DataConfig(Config):
         "refuse", description="what to do with rows that cannot be used"
     )
     writers: Names = Field((), description="sampled: personas that take turns; empty: no persona")
-    by: str = Field("", description="sampled: the stage whose model writes; empty: the parent")
+    by: str = Field(
+        "", description="sampled: base, or the stage above whose model writes; empty: the parent"
+    )
     prompts: int | None = Field(None, ge=1, description="sampled: so many of the training prompts")
     answers: int = Field(8, ge=2, description="sampled: answers drawn for each prompt")
-    pairs_per_prompt: int = Field(4, ge=1, description="sampled: pairs made of them")
-    flips: float = Field(0, ge=0, lt=0.5, description="sampled: labels turned round, as people err")
+    groups: int = Field(
+        1, ge=1, description="sampled, sft: groups of the answers, of each of which the best is a row"
+    )
+    pairs_per_prompt: int = Field(4, ge=1, description="sampled, dpo: pairs made of the answers")
+    flips: float = Field(
+        0, ge=0, lt=0.5, description="sampled, dpo: share of labels turned round, as people err"
+    )
     temperature: float = Field(1.0, gt=0)
+    max_tokens: int = Field(96, ge=1, description="sampled: an answer that is cut here is left out")
+
+    def model_post_init(self, _: Any) -> None:
+        """ValueError for groups too small to have a best answer."""
+        if self.answers < 2 * self.groups:
+            raise ValueError(
+                f"answers={self.answers} make no {self.groups} groups of at least two answers"
+            )
 
 
 class SFTStage(Config):
@@ -50,7 +65,11 @@ class DPOStage(Config):
     method: Literal["dpo"] = "dpo"
     recipe: DPORecipe = DPORecipe()
     data: DataConfig = DataConfig()
-    reference: str = Field("", description="the stage whose model is the reference; empty: the parent")
+    reference: str = Field(
+        "",
+        description="the stage above whose model is the reference, base, or parent;"
+        " empty: the nearest sft stage above, else the parent",
+    )
 
 
 Stage = Annotated[SFTStage | DPOStage, Field(discriminator="method")]
@@ -64,7 +83,15 @@ class EvaluationConfig(Config):
     samples: int = Field(8, ge=1, description="answers of each model to each prompt")
     temperature: float = Field(1.0, ge=0)
     max_tokens: int = Field(96, ge=1)
-    oracle: str = Field("", description="JSONL of prompt and answer; empty: the judge's best")
+    oracle: str = Field(
+        "", description="JSONL of prompt and answer; empty: built for nano prompts, none for others"
+    )
+    listwise: int = Field(
+        0, ge=0, description="a judge behind an API also ranks all answers at once, in so many orders"
+    )
+    labels: Names = Field(
+        (), description="`rlpersona label` runs on whose human labels the judge is checked"
+    )
     level: float = Field(0.95, gt=0.5, lt=1, description="confidence level of every interval")
 
 
@@ -86,7 +113,7 @@ class StagesConfig(RunConfig):
     prefix: Prefix = Field("You are {name}.", description="system prompt of a writer")
     graph: Annotated[tuple[str, ...], BeforeValidator(listed)] = Field(("sft -> dpo",), min_length=1)
     stages: dict[str, Stage] = Field({"sft": SFTStage(), "dpo": DPOStage()})
-    side_by_side: int = Field(2, ge=1, description="stages that may train at once")
+    side_by_side: int = Field(2, ge=1, description="stages at work at once, where CPUs and GPUs allow")
     judge: JudgeConfig = JudgeConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
 
@@ -95,7 +122,7 @@ class StagesConfig(RunConfig):
     def _paths(cls, value: tuple[str, ...]) -> tuple[str, ...]:
         for path in value:
             names = [name.strip() for name in path.split("->")]
-            if not all(name.isidentifier() for name in names) or BASE in names:
+            if not all(name.isidentifier() for name in names) or {BASE, PARENT} & {*names}:
                 raise ValueError(f"'{path}' is no path of stages such as 'sft -> rlhf'")
         return tuple(" -> ".join(name.strip() for name in path.split("->")) for path in value)
 

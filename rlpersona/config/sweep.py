@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field
+from pydantic import AfterValidator, BeforeValidator, Field, FiniteFloat
 
 from rlpersona.config.base import RUN_NAME, Config, Names, RunConfig, Sources, listed
 from rlpersona.config.training import GRPORecipe
@@ -14,13 +14,17 @@ Control = Literal[
     "none", "length-matched", "reward-matched", "random-reward", "overlong", "length-decorrelated"
 ]
 
+Scaling = Literal["none", "group", "batch"]
+Seed = Annotated[int, Field(ge=0, lt=2**31)]
+
 
 class SuiteConfig(Config):
     """The prompts: balanced over domains, training and evaluation disjoint."""
 
     domains: Names = Field(
-        ("math", "word", "fact", "advice", "opinion", "persuade"),
-        description="of the nano world; of files: math, factual, coding, advice, opinion, creative",
+        (),
+        description="empty: math, word, fact, advice, opinion, persuade of the nano world (it also has"
+        " claim, compare, who), or math, factual, coding, advice, opinion, creative of files",
     )
     sources: Sources = Field(
         (), description="benchmarks behind the domains, such as gsm8k@file; empty: the nano world"
@@ -40,7 +44,9 @@ class RewardConfig(Config):
     )
     cap: float = Field(0.5, gt=0)
     length_scale: int = Field(96, ge=1, description="tokens at which the length bias is 1")
-    control: Control = "none"
+    control: Control = Field(
+        "none", description="what stands in for the bias; overlong: the bias, and a punishment of length"
+    )
     overlong_from: float = Field(0.8, gt=0, lt=1, description="overlong: share of the cap to begin at")
 
 
@@ -52,6 +58,7 @@ class ReadoutConfig(Config):
     max_tokens: int = Field(128, ge=1)
     every: int | None = Field(None, ge=1, description="steps between readouts; empty: last alone")
     held_out: int = Field(48, ge=0, description="prompts on which the task is watched while training")
+    watch_every: int = Field(10, ge=1, description="steps between two looks at those prompts")
 
 
 class GRPOConfig(RunConfig):
@@ -66,21 +73,36 @@ class GRPOConfig(RunConfig):
     level: float = Field(0.95, gt=0.5, lt=1, description="confidence level of every interval")
 
 
+def numbers(value: Any) -> Any:
+    """`0.3` as `(0.3,)` and `"0, 0.3"` as `("0", "0.3")`: how numbers come from the command line."""
+    return (value,) if isinstance(value, int | float) else listed(value)
+
+
+def distinct(values: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The levels of a factor, none of them twice."""
+    if twice := sorted({str(value) for value in values if values.count(value) > 1}):
+        raise ValueError(f"{', '.join(twice)} is there twice")
+    return values
+
+
+Levels = (BeforeValidator(listed), AfterValidator(distinct), Field(min_length=1))
+Numbers = (BeforeValidator(numbers), AfterValidator(distinct), Field(min_length=1))
+
+
 class SweepConfig(GRPOConfig):
     """The factorial bias x bias_weight x control x scale_rewards x seed of GRPO trainings.
 
-    `reward.biases` must be empty: the factors fill it. Conditions that come out the same are trained
-    once: one run of weight 0 serves every bias.
+    What the factors fill (`reward.biases`, `reward.control`, `recipe.scale_rewards`) stays unset.
+    `seed` draws the prompts, which are the same for all; `seeds` are those of the trainings. Conditions
+    that come out the same are trained once: one run of weight 0 serves every bias.
     """
 
     experiment: Literal["sweep"] = "sweep"  # type: ignore[assignment]
     name: str = Field("sweep", pattern=RUN_NAME, description="name of the run, and of its folder")
-    biases: Annotated[tuple[BiasName, ...], BeforeValidator(listed)] = ("length",)
-    bias_weights: tuple[float, ...] = Field((0, 0.1, 0.3, 0.5, 1), min_length=1)
-    controls: Annotated[tuple[Control, ...], BeforeValidator(listed)] = Field(("none",), min_length=1)
-    scalings: Annotated[tuple[Literal["none", "group", "batch"], ...], BeforeValidator(listed)] = Field(
-        ("none",), min_length=1
-    )
-    seeds: tuple[int, ...] = Field((42, 123, 456), min_length=1)
+    biases: Annotated[tuple[BiasName, ...], *Levels] = ("length",)
+    bias_weights: Annotated[tuple[FiniteFloat, ...], *Numbers] = (0, 0.1, 0.3, 0.5, 1)
+    controls: Annotated[tuple[Control, ...], *Levels] = ("none",)
+    scalings: Annotated[tuple[Scaling, ...], *Levels] = ("none",)
+    seeds: Annotated[tuple[Seed, ...], *Numbers] = (42, 123, 456)
     at_once: int = Field(2, ge=1, description="trainings at a time, where CPUs and GPUs allow")
     retries: int = Field(2, ge=0, description="how often a failed training is tried again")

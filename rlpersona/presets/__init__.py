@@ -10,10 +10,25 @@ from typing import TypeVar
 
 from rlpersona.config import BanditConfig
 from rlpersona.errors import ConfigError, did_you_mean
+from rlpersona.presets.axis import AXIS
 from rlpersona.presets.bandit import BANDIT, TEMPORAL
+from rlpersona.presets.grpo import GRPO, SUITES
 from rlpersona.presets.label import LABEL
+from rlpersona.presets.stages import STAGES
+from rlpersona.presets.sweep import SWEEP
 
-__all__ = ["BANDIT", "LABEL", "TEMPORAL", "chosen", "preset"]
+__all__ = [
+    "AXIS",
+    "BANDIT",
+    "GRPO",
+    "LABEL",
+    "STAGES",
+    "SUITES",
+    "SWEEP",
+    "TEMPORAL",
+    "chosen",
+    "preset",
+]
 
 ConfigT = TypeVar("ConfigT")
 

@@ -51,7 +51,7 @@ def write_report(folder: Path) -> Path:
     before is replaced whole or not at all.
     """
     run = read_run(folder)
-    page = _environment().get_template("template.html.jinja").render(_page(run))
+    page = page_environment().get_template("template.html.jinja").render(_page(run))
     path = folder / REPORT
     with atomic(path) as temporary:
         temporary.write_bytes(page.encode("utf-8", "replace"))
@@ -95,7 +95,7 @@ def _page(run: RunData) -> dict[str, Any]:
         "effective": math.exp(last.entropy) if last is not None and last.entropy is not None else None,
         "unscored": _unscored(run),
         "errors": _errors(run),
-        "provenance": list(_flat(run.provenance)),
+        "provenance": list(flat_pairs(run.provenance)),
         "commands": _commands(run),
     }
 
@@ -162,11 +162,11 @@ def _errors(run: RunData) -> list[tuple[str, int]]:
     return sorted(counts.items(), key=lambda item: (-item[1], item[0]))[:TOP_ERRORS]
 
 
-def _flat(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+def flat_pairs(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
     """`{"a": {"b": 1}}` as `("a.b", "1")`, lists in one line."""
     if isinstance(value, dict) and value:
         for key, inner in value.items():
-            yield from _flat(inner, f"{name}.{key}" if name else str(key))
+            yield from flat_pairs(inner, f"{name}.{key}" if name else str(key))
     elif isinstance(value, list):
         yield name, ", ".join(str(item) for item in value)
     else:
@@ -186,7 +186,7 @@ def _commands(run: RunData) -> list[str]:
     return [*lines, f"rlpersona {experiment} {config} {shlex.quote(f'name={name}-again')}"]
 
 
-def _environment() -> Environment:
+def page_environment() -> Environment:
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Sequence
-from typing import Any
+from pathlib import Path
+from typing import Any, TextIO
 
 from rlpersona.report import words
 
@@ -20,6 +22,11 @@ OUTCOMES = {
     "answer_rate": "answers given",
     "conditional": "right among those given",
 }
+
+
+def print_temporal(summary: Record, file: TextIO | None = None, report: Path | None = None) -> None:
+    """Print the result of an era experiment, which has no page."""
+    print("\n".join(temporal_lines(summary)), file=file or sys.stdout)
 
 
 def temporal_lines(summary: Record) -> list[str]:

@@ -1,8 +1,8 @@
-"""Run one resumable loop as a Ray Train job.
+"""Run resumable work as a Ray Train job: a loop with a small state, or a training with big checkpoints.
 
-The loop is handed a `Checkpoints`: it loads the state that it last saved and saves its state now and
-then. A worker that dies is started again from there; so is the whole job, when the same storage folder
-is given again after the driver was killed.
+The work is handed a place for its checkpoints: it loads what it last saved and saves now and then. A
+worker that dies is started again from there; so is the whole job, when the same storage folder is given
+again after the driver was killed.
 """
 
 from __future__ import annotations
@@ -14,8 +14,14 @@ import threading
 import traceback
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from rlpersona.errors import PersonaError, ReplicaError
+
+if TYPE_CHECKING:
+    from rlpersona.training import FolderCheckpoints
 
 ResultT = TypeVar("ResultT")
 State = dict[str, Any]
@@ -55,6 +61,24 @@ class TrainCheckpoints:
             ray.train.report(metrics, checkpoint=ray.train.Checkpoint.from_directory(folder))
 
 
+class TrainFolders:
+    """`training.FolderCheckpoints` through `ray.train`, inside a Train worker; every worker calls it."""
+
+    def load(self, into: Path) -> bool:  # noqa: D102
+        import ray.train
+
+        checkpoint = ray.train.get_checkpoint()
+        if checkpoint is None:
+            return False
+        checkpoint.to_directory(str(into))
+        return True
+
+    def save(self, folder: Path, metrics: dict[str, float]) -> None:  # noqa: D102
+        import ray.train
+
+        ray.train.report(metrics, checkpoint=ray.train.Checkpoint.from_directory(str(folder)))
+
+
 def train_job(
     loop: Callable[[Checkpoints], ResultT], storage: Path, *, max_failures: int = 3, keep: int = 2
 ) -> ResultT:
@@ -64,21 +88,78 @@ def train_job(
     process dies is replaced up to `max_failures` times. An exception of the loop would come again: it
     ends the job at once and is raised here as itself.
     """
+    # The loop waits for model replicas, which hold the CPUs.
+    workers = {"num_workers": 1, "resources_per_worker": {"memory": 1}}
+    return _fit(partial(loop, TrainCheckpoints()), storage, workers, max_failures, keep)
+
+
+def train_folders(
+    work: Callable[[FolderCheckpoints], ResultT],
+    storage: Path,
+    *,
+    workers: int = 1,
+    cpus: float = 1,
+    gpus: float = 0,
+    max_failures: int = 3,
+    keep: int = 2,
+) -> ResultT:
+    """Run a training in `workers` Train workers and return what the first of them returns.
+
+    Each worker reserves `cpus` and `gpus`; several find each other through torch.distributed, each with
+    its RANK and WORLD_SIZE. Several such jobs may run at once, in threads of one driver, each with its
+    own `storage`. Storage, deaths and exceptions as in `train_job`; with several workers an exception
+    other than a PersonaError counts as a death, since the others would wait for that worker for ever.
+
+    Raises:
+        ReplicaError: more workers than this machine has room for, or more deaths than `max_failures`.
+        Whatever `work` raises.
+    """
+    refuse_too_much(workers, cpus, gpus)
+    wanted = {"CPU": cpus, "GPU": gpus}
+    each = {kind: amount for kind, amount in wanted.items() if amount} or {"memory": 1}
+    scaling = {"num_workers": workers, "use_gpu": gpus > 0, "resources_per_worker": each}
+    return _fit(partial(work, TrainFolders()), storage, scaling, max_failures, keep)
+
+
+def refuse_too_much(workers: int, cpus: float, gpus: float) -> None:
+    """ReplicaError where Ray runs on this machine alone and lacks the room; a cluster may grow."""
+    import ray
+
+    if any(node["NodeManagerAddress"] != "127.0.0.1" for node in ray.nodes()):  # see session.LOOPBACK
+        return
+    for kind, each in (("CPU", cpus), ("GPU", gpus)):
+        have = ray.cluster_resources().get(kind, 0)
+        if workers * each > have:
+            raise ReplicaError(
+                f"{workers} training workers with {each:g} {kind} each do not fit:"
+                f" Ray has {have:g} {kind}",
+                f"Lower workers= or {kind.lower()}s_per_worker=.",
+            )
+
+
+def _fit(
+    work: Callable[[], ResultT], storage: Path, scaling: dict[str, Any], max_failures: int, keep: int
+) -> ResultT:
     import ray.train
+    from ray.train.torch import TorchTrainer
     from ray.train.v2.api.data_parallel_trainer import DataParallelTrainer
 
-    def work() -> tuple[ResultT | None, Exception | None]:
+    alone = scaling["num_workers"] == 1
+
+    def worker() -> tuple[ResultT | None, Exception | None]:
         try:
-            return loop(TrainCheckpoints()), None
+            return work(), None
         except Exception as error:  # the border between processes: raised again below
+            if not alone and not isinstance(error, PersonaError):
+                raise
             error.add_note("In the Train worker:\n" + traceback.format_exc())
             return None, error
 
     storage = storage.absolute()
-    trainer = DataParallelTrainer(
-        work,
-        # The loop waits for model replicas, which hold the CPUs.
-        scaling_config=ray.train.ScalingConfig(num_workers=1, resources_per_worker={"memory": 1}),
+    # A single worker needs no process group, which would wrap its model and cost it speed.
+    trainer = (DataParallelTrainer if alone else TorchTrainer)(
+        worker,
+        scaling_config=ray.train.ScalingConfig(**scaling),
         run_config=ray.train.RunConfig(
             name=storage.name,
             storage_path=str(storage.parent),
@@ -93,10 +174,25 @@ def train_job(
             result = trainer.fit()
         except SystemExit:  # what Train makes of Ctrl-C
             raise KeyboardInterrupt from None
-    value, error = result.return_value
-    if error is not None:
-        raise error
+        except ray.train.TrainingFailedError as error:
+            raise _too_many_deaths(error, max_failures) from error
+    value, problem = result.return_value
+    if problem is not None:
+        raise problem
     return value  # type: ignore[no-any-return]
+
+
+def _too_many_deaths(error: Exception, max_failures: int) -> ReplicaError:
+    """What to say of workers that died once too often."""
+    alone = {0: getattr(error, "controller_failure", error)}
+    failures = getattr(error, "worker_failures", None) or alone
+    rank, first = min(failures.items())
+    lines = str(first).strip().splitlines() or [type(first).__name__]
+    return ReplicaError(
+        f"training worker {rank} died, and {max_failures} deaths are allowed: {lines[0]}",
+        "Out of memory is the usual cause: a smaller micro_batch or model. What was saved is kept:"
+        " --resume.",
+    )
 
 
 @contextmanager

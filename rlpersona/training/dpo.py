@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from rlpersona.config.training import DPORecipe
@@ -15,7 +16,10 @@ from rlpersona.training.start import load_start
 
 
 def train_dpo(
-    job: TrainingJob, checkpoints: FolderCheckpoints, on_step: OnStep | None = None
+    job: TrainingJob,
+    checkpoints: FolderCheckpoints,
+    on_step: OnStep | None = None,
+    callbacks: Sequence[Any] = (),
 ) -> dict[str, Any]:
     """Train a stage on rows of prompt, chosen and rejected, with TRL's DPOTrainer.
 
@@ -32,7 +36,8 @@ def train_dpo(
 
     The reference p_ref is `job.reference`, by default the model that the stage starts from. Below an
     adapter that is the same model with the adapter switched off; in the other cases the reference's
-    log-probabilities are computed once before training and its weights are let go.
+    log-probabilities are computed once before training and its weights are let go. `callbacks` are
+    transformers' own, such as `axis.callback.AxisWatch`.
 
     Returns the measures of the last step (TRL's names: rewards/accuracies, rewards/margins, ...),
     `rows`, `rows_too_long` (left out), and those of `fit`.
@@ -70,6 +75,7 @@ def train_dpo(
             ),
             processing_class=tokenizer,
             peft_config=None if recipe.full else lora_config(recipe.lora, model),
+            callbacks=list(callbacks),
         )
         measures = fit(trainer, checkpoints, on_step)
         save_result(trainer, job.out, lineage)

@@ -32,6 +32,7 @@ PUBLIC = [
     "ReplicaPool",
     "Sampling",
     "Score",
+    "StagesConfig",
     "TemporalConfig",
     "ValidationConfig",
     "compare",
@@ -41,6 +42,7 @@ PUBLIC = [
     "preset",
     "ray_session",
     "run_bandit",
+    "run_dpo",
     "run_temporal",
     "write_report",
 ]

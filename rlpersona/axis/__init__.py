@@ -1,0 +1,1 @@
+"""The Assistant Axis: activations, role vectors, the axis, drift along it, and steering."""

@@ -1,0 +1,121 @@
+"""SIGKILL of a trial's process, then of the driver: the resumed sweep is the undisturbed one."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+
+from tests.support import wait_until
+
+SETTINGS = [
+    "nano-length",
+    "bias_weights=[0,1]",
+    "seeds=[1,2]",
+    "retries=1",
+    "recipe.max_steps=4",
+    "recipe.batch=8",
+    "recipe.num_generations=4",
+    "recipe.checkpoint_every=1",
+    "recipe.max_completion=32",
+    "suite.domains=math,persuade",
+    "suite.size=16",
+    "suite.evaluation=8",
+    "readout.samples=2",
+    "readout.max_tokens=32",
+    "readout.held_out=2",
+    "readout.watch_every=2",
+]
+TRIAL = "ray::ImplicitFunc"  # Tune's name for the process of a function's trials
+
+
+class Driver:
+    """`rlpersona sweep` in a process of its own."""
+
+    def __init__(self, root: Path, name: str, *flags: str) -> None:
+        self.folder = root / name
+        command = [sys.executable, "-m", "rlpersona.cli", "sweep", *SETTINGS, f"name={name}", *flags]
+        self.log = (root / f"{name}.log").open("a")
+        self.process = psutil.Popen(
+            [*command, "--runs", str(root)], stdout=self.log, stderr=subprocess.STDOUT, text=True
+        )
+
+    def wait(self, condition: Callable[[], bool]) -> None:
+        """Until the condition holds; the driver must live."""
+        wait_until(lambda: condition() or self.process.poll() is not None, 300)
+        assert self.process.poll() is None, self.said()
+
+    def finish(self) -> None:
+        assert self.process.wait(600) == 0, self.said()
+
+    def said(self) -> str:
+        return Path(self.log.name).read_text()
+
+    def trials(self) -> list[psutil.Process]:
+        """Live processes of trials."""
+        found = []
+        for child in self.process.children(recursive=True):
+            try:
+                if TRIAL in " ".join(child.cmdline()):
+                    found.append(child)
+            except psutil.NoSuchProcess:
+                continue
+        return found
+
+    def logs(self) -> dict[str, list[int]]:
+        """The steps that each condition has logged."""
+        return {
+            path.parent.name: [json.loads(line)["step"] for line in path.read_text().splitlines()]
+            for path in self.folder.glob("conditions/*/metrics.jsonl")
+        }
+
+    def done(self) -> set[str]:
+        return {path.parent.name for path in self.folder.glob("conditions/*/done.json")}
+
+
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    driver = Driver(tmp_path_factory.mktemp("undisturbed"), "calm")
+    driver.finish()
+    return driver.folder
+
+
+def test_a_killed_trial_and_a_killed_driver_change_no_result(undisturbed: Path, tmp_path: Path) -> None:
+    driver = Driver(tmp_path, "hurt")
+    # A condition that has a checkpoint, and steps to come.
+    driver.wait(lambda: any(2 in steps for steps in driver.logs().values()))
+    trials = driver.trials()
+    assert trials
+    for trial in trials:
+        trial.kill()
+    driver.wait(lambda: bool(driver.done()))
+    driver.process.kill()
+    driver.process.wait()
+    assert len(driver.done()) < 4, "killed too late to show anything"
+    _, alive = psutil.wait_procs(trials, timeout=60)
+    assert not alive
+
+    again = Driver(tmp_path, "hurt", "--resume")
+    again.finish()
+    assert_same(again.folder, undisturbed)
+    for steps in again.logs().values():
+        assert steps == [0, 1, 2, 3, 4], "each step once"
+    assert not list(again.folder.glob("conditions/*/checkpoints")), "no checkpoint is left behind"
+
+
+def assert_same(folder: Path, undisturbed: Path) -> None:
+    for name in ("conditions", "readout"):
+        ours, theirs = (pd.read_parquet(one / f"{name}.parquet") for one in (folder, undisturbed))
+        pd.testing.assert_frame_equal(ours, theirs, check_exact=True)
+    ours, theirs = (json.loads((one / "summary.json").read_text()) for one in (folder, undisturbed))
+    assert {**ours, "run": None} == {**theirs, "run": None}
+    weights = sorted(undisturbed.glob("conditions/*/adapter/adapter_model.safetensors"))
+    assert len(weights) == 4
+    for path in weights:
+        assert (folder / path.relative_to(undisturbed)).read_bytes() == path.read_bytes()
