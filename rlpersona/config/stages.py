@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, field_validator
@@ -112,7 +113,9 @@ class StagesConfig(RunConfig):
     prompt_limit: int | None = Field(None, ge=4, description="use at most so many prompts")
     prefix: Prefix = Field("You are {name}.", description="system prompt of a writer")
     graph: Annotated[tuple[str, ...], BeforeValidator(listed)] = Field(("sft -> dpo",), min_length=1)
-    stages: dict[str, Stage] = Field({"sft": SFTStage(), "dpo": DPOStage()})
+    stages: dict[str, Stage] = Field(
+        {}, description="settings by stage; a stage without any is SFT if it is called sft, else DPO"
+    )
     side_by_side: int = Field(2, ge=1, description="stages at work at once, where CPUs and GPUs allow")
     judge: JudgeConfig = JudgeConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
@@ -126,8 +129,25 @@ class StagesConfig(RunConfig):
                 raise ValueError(f"'{path}' is no path of stages such as 'sft -> rlhf'")
         return tuple(" -> ".join(name.strip() for name in path.split("->")) for path in value)
 
+    @field_validator("stages", mode="before")
+    @classmethod
+    def _methods(cls, value: Any) -> Any:
+        """A stage's method follows from its name where it is not said."""
+        if not isinstance(value, Mapping):
+            return value
+        return {
+            name: {"method": plain_stage(name).method, **stage} if isinstance(stage, Mapping) else stage
+            for name, stage in value.items()
+        }
+
     def model_post_init(self, _: Any) -> None:
-        """ValueError where the graph names a stage that is not there."""
-        wanted = {name for path in self.graph for name in path.split(" -> ")}
-        if missing := sorted(wanted - self.stages.keys()):
-            raise ValueError(f"the graph names stages without settings: {', '.join(missing)}")
+        """Give every stage of the graph its settings; drop others that nobody has touched."""
+        named = dict.fromkeys(name for path in self.graph for name in path.split(" -> "))
+        kept = {name: stage for name, stage in self.stages.items() if stage != plain_stage(name)}
+        known = {name: self.stages.get(name, plain_stage(name)) for name in named}
+        object.__setattr__(self, "stages", known | kept)  # frozen for everybody else
+
+
+def plain_stage(name: str) -> SFTStage | DPOStage:
+    """A stage with the settings that it has if none are given."""
+    return SFTStage() if name == "sft" else DPOStage()

@@ -9,6 +9,7 @@ goes on at the role that it was in and ends in the same vectors, to the byte.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ from rlpersona.config import AxisConfig
 from rlpersona.errors import ConfigError
 from rlpersona.experiments.adherence import rate, refuse_unratable
 from rlpersona.experiments.axis_analysis import analyse
-from rlpersona.experiments.axis_castings import Casting, activate, castings_of, respond
+from rlpersona.experiments.axis_castings import Casting, Replicas, activate, castings_of, respond
 from rlpersona.experiments.axis_data import AxisData, load_axis, save_axis
 from rlpersona.experiments.axis_vectors import make_vectors
 from rlpersona.experiments.judging import choice_of, opened_judge
@@ -79,8 +80,9 @@ def run_axis(config: AxisConfig, root: Path | str = "runs", *, resume: bool = Fa
             record_origin(run, inputs)
             again = f"rlpersona axis name={run.name} --resume --runs {root}"
             with ray_session(), opened_judge(choice_of(config.judge), run, again) as judge:
-                respond(config, run, inputs.castings)
-                activate(config, run, inputs.castings)
+                with closing(Replicas(config.model)) as replicas:
+                    respond(config, run, inputs.castings, replicas)
+                    activate(config, run, inputs.castings, replicas)
                 rate(config, run, inputs.rated, judge)
             run.write_json(SUMMARY, summarise(config, run, inputs))
         summary: dict[str, Any] = run.read_json(SUMMARY)

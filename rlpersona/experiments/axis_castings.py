@@ -11,7 +11,7 @@ Draws hang on the seed and the role alone: not on other roles, replicas, or what
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -57,6 +57,49 @@ class Casting:
         return [Prompt.ask(one.text, self.role.instructions[at]) for at, one in self.asked]
 
 
+class Replicas:
+    """Pools of a model, started when they are first asked for, one at a time; needs a running Ray.
+
+    The transformers engine answers and is read in the same replicas; another engine shows nothing of
+    what happens inside, so it makes room for replicas that do.
+    """
+
+    def __init__(self, model: ModelConfig) -> None:
+        self._model = model
+        self._factory: Callable[[ModelConfig], Any] | None = None
+        self._pool: ReplicaPool[Any] | None = None
+
+    @property
+    def writers(self) -> ReplicaPool[Any]:
+        """Replicas that answer."""
+        return self._of(Extractor if self._model.engine == "hf" else load_model)
+
+    @property
+    def readers(self) -> ReplicaPool[Any]:
+        """Replicas that show their activations."""
+        return self._of(Extractor)
+
+    def close(self) -> None:
+        """Stop the replicas. Safe to call twice."""
+        if self._pool is not None:
+            self._pool.close()
+        self._pool = self._factory = None
+
+    def _of(self, factory: Callable[[ModelConfig], Any]) -> ReplicaPool[Any]:
+        if self._pool is None or self._factory is not factory:
+            self.close()
+            model = self._model
+            self._pool = ReplicaPool(
+                partial(factory, model),
+                replicas=model.replicas,
+                cpus=model.cpus_per_replica,
+                gpus=model.gpus_per_replica,
+                max_restarts=model.max_restarts,
+            )
+            self._factory = factory
+        return self._pool
+
+
 def castings_of(
     default: Role, roles: Sequence[Role], traits: Sequence[Trait], questions: Sequence[Question]
 ) -> list[Casting]:
@@ -72,7 +115,7 @@ def castings_of(
     return found
 
 
-def respond(config: AxisConfig, run: Run, castings: Sequence[Casting]) -> None:
+def respond(config: AxisConfig, run: Run, castings: Sequence[Casting], replicas: Replicas) -> None:
     """Write the responses that are not there yet; replicas start only if some are missing."""
     import pandas as pd
 
@@ -86,16 +129,15 @@ def respond(config: AxisConfig, run: Run, castings: Sequence[Casting]) -> None:
             sampling = Sampling(config.max_tokens, config.temperature, 1.0, seed, at)
             yield prompts[at : at + config.model.chunk], sampling
 
-    with _pool(partial(load_model, config.model), config.model) as pool:
-        for casting, drawn in _by_casting(pool, "generate", left, parts, "responses drawn"):
-            completions: list[Completion] = [one for part in drawn for one in part]
-            rows = zip(casting.asked, completions, strict=True)
-            table = pd.DataFrame([_row(casting, at, question, one) for (at, question), one in rows])
-            run.write_table(f"{casting.folder}/{RESPONSES}", table)
-            run.keep()
+    for casting, drawn in _by_casting(replicas.writers, "generate", left, parts, "responses drawn"):
+        completions: list[Completion] = [one for part in drawn for one in part]
+        rows = zip(casting.asked, completions, strict=True)
+        table = pd.DataFrame([_row(casting, at, question, one) for (at, question), one in rows])
+        run.write_table(f"{casting.folder}/{RESPONSES}", table)
+        run.keep()
 
 
-def activate(config: AxisConfig, run: Run, castings: Sequence[Casting]) -> None:
+def activate(config: AxisConfig, run: Run, castings: Sequence[Casting], replicas: Replicas) -> None:
     """Write the activations that are not there yet: means over each response's tokens, all layers."""
     from safetensors.numpy import save_file
 
@@ -111,10 +153,9 @@ def activate(config: AxisConfig, run: Run, castings: Sequence[Casting]) -> None:
         for at in range(0, len(chats), config.model.chunk):
             yield (chats[at : at + config.model.chunk],)
 
-    with _pool(partial(Extractor, config.model), config.model) as pool:
-        for casting, found in _by_casting(pool, "extract", left, parts, "responses read"):
-            with atomic(run.folder / casting.folder / ACTIVATIONS) as temporary:
-                save_file({TENSOR: np.concatenate(found)}, temporary)
+    for casting, found in _by_casting(replicas.readers, "extract", left, parts, "responses read"):
+        with atomic(run.folder / casting.folder / ACTIVATIONS) as temporary:
+            save_file({TENSOR: np.concatenate(found)}, temporary)
 
 
 def responses_of(run: Run, casting: Casting) -> pd.DataFrame:
@@ -145,16 +186,6 @@ def _row(casting: Casting, at: int, question: Question, one: Completion) -> dict
         "finish": one.finish,
         "ids": list(one.token_ids),
     }
-
-
-def _pool(factory: Any, model: ModelConfig) -> ReplicaPool[Any]:
-    return ReplicaPool(
-        factory,
-        replicas=model.replicas,
-        cpus=model.cpus_per_replica,
-        gpus=model.gpus_per_replica,
-        max_restarts=model.max_restarts,
-    )
 
 
 def _by_casting(

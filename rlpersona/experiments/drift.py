@@ -31,7 +31,7 @@ from rlpersona.experiments.drift_checkpoints import (
 from rlpersona.experiments.drift_inputs import Inputs, load_inputs
 from rlpersona.experiments.drift_measures import Reading, measure
 from rlpersona.experiments.drift_summary import correlations, groups, verdict
-from rlpersona.experiments.drift_texts import own_answers
+from rlpersona.experiments.drift_texts import own_answers, sft_rows
 from rlpersona.experiments.origin import record_origin
 from rlpersona.experiments.responses import LazyModel
 from rlpersona.models.lineage import base_hash
@@ -187,6 +187,10 @@ def write(
     run.write_table(DRIFT, pd.concat(rows, ignore_index=True))
     run.write_table(PLACES, pd.concat(places, ignore_index=True))
     run.write_table(ANSWERS, pd.concat(answers, ignore_index=True))
+    for training in trainings:
+        last = next(one for one in reversed(measured) if one.checkpoint == training.checkpoints[-1])
+        name = f"sft/{training.run}-{training.condition}.jsonl"
+        run.write_text(name, sft_rows(inputs.asked, last.answers))
     summary: Json = {
         "experiment": "drift",
         "run": run.name,
@@ -208,12 +212,8 @@ def write(
         "correlations": correlations(trainings, checkpoints),
         "groups": groups(trainings, checkpoints, config.level),
         "conditions": [
-            {"run": one.run, "condition": one.condition, "factors": list(_factors(one))}
+            {"run": one.run, "condition": one.condition, "factors": list(one.checkpoints[-1].factors)}
             for one in trainings
         ],
     }
     run.write_json(SUMMARY, {**summary, "verdict": verdict(summary)})
-
-
-def _factors(training: Training) -> Sequence[Json]:
-    return training.checkpoints[-1].factors if training.checkpoints else ()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,15 +85,11 @@ def trainings_of(run: Run, steps: Collection[int] = ()) -> list[Training]:
             f"Run '{run.name}' has no checkpoint of step {missing[0]}; it has {sorted(there)}.",
             "Leave steps empty for all; readout.every of a training says which are kept.",
         )
-    return [
-        Training(
-            one.run,
-            one.condition,
-            one.folder,
-            tuple(point for point in one.checkpoints if not steps or point.step in steps),
-        )
+    chosen = [
+        replace(one, checkpoints=tuple(p for p in one.checkpoints if not steps or p.step in steps))
         for one in found
     ]
+    return [one for one in chosen if one.checkpoints]
 
 
 def saved(run: Run) -> GRPOConfig | SweepConfig | StagesConfig:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -54,6 +55,23 @@ def own_answers(
             )
         run.write_table(name, pd.DataFrame(rows))
     return pd.read_parquet(folder / name)
+
+
+def sft_rows(asked: Sequence[Asked], answers: pd.DataFrame) -> str:
+    """The answers as JSONL that a stage of SFT trains on; those that the cap cut are left out.
+
+    A model trained on them, named in `controls`, shows what the text alone does without any reward.
+    """
+    lines = []
+    for at, (one, text, finish) in enumerate(
+        zip(asked, answers["text"], answers["finish"], strict=True)
+    ):
+        if finish == "stop" and text.strip():
+            prompt = [{"role": m.role, "content": m.content} for m in one.prompt.messages]
+            completion = [{"role": "assistant", "content": text.strip()}]
+            row = {"prompt": prompt, "completion": completion, "id": str(at)}
+            lines.append(json.dumps(row, ensure_ascii=False) + "\n")
+    return "".join(lines)
 
 
 def _key(asked: Sequence[Asked], sampling: Sampling, model: ModelConfig, weights: str) -> str:

@@ -29,9 +29,9 @@ PROBE = "probe.safetensors"
 def save_probe(axis: str, model: ModelConfig, run: Run) -> None:
     """Keep in the folder of `run` what its training looks at; `axis` names an axis run beside it.
 
-    Directions are the axis, in units of the roles' standard deviation along it, and every trait, in units
-    of the distance between its two sides; the texts are the default's answers. Nothing is computed by the
-    model. A probe that is there already is kept.
+    Directions are the axis, in units of the roles' standard deviation along it, and every trait, in
+    units of the distance between its two sides; the texts are the default's answers. Nothing is computed
+    by the model. A probe that is there already is kept.
 
     Raises:
         RunError: no such run, no axis run, or one that is not finished.
@@ -74,10 +74,10 @@ def axis_probe(run: Run, model: ModelConfig) -> Probe:
     return probe_of(encoder, chats, read_activations(run, DEFAULT), vectors, data.layer, units)
 
 
-def live_callbacks(folder: Path, every: int) -> list[Any]:
-    """Callbacks for a training in `folder`: a look every `every` steps where its run has a probe, else none.
+def live_callbacks(folder: Path, every: int = 5) -> list[Any]:
+    """Callbacks for a training in `folder`: a look every `every` steps, if its run has a probe.
 
-    A condition of a sweep (`conditions/ID`) has the probe of its sweep.
+    A condition of a sweep (`conditions/ID`) or a stage (`stages/NAME`) has the probe of its run.
     """
     for place in (folder, folder.parent.parent):
         if (place / PROBE).exists():

@@ -102,6 +102,7 @@ def train_node(inputs: Inputs, run: Run, node: Node, seed: int) -> dict[str, Any
         "rows": data["counts"],
         "rows_fingerprint": data["fingerprint"],
         "weights": weights_of(job.out),
+        "adapter_init": measures.pop("adapter_init"),
         "measures": measures,
     }
     run.write_json(f"{STAGES}/{node.name}/{DONE}", record)

@@ -11,7 +11,7 @@ def nano() -> AxisConfig:
     """The people of the nano world, two wordings each, 68 questions of all domains, rated by rules.
 
     Expected: the axis separates the assistant from 42 roles at every layer, strangers stand where the
-    assistant does, and the nearest principal component is the second; about a minute on two cores, free.
+    assistant does, the nearest principal component is the second; a minute or two on two cores, free.
     The run is called `axis`, where `rlpersona axis drift` looks for it.
     """
     return AxisConfig(name="axis", question_limit=68, prompts_per_role=2)
@@ -22,8 +22,8 @@ def assistant_axis() -> AxisConfig:
 
     Unpack the public roles (github safety-research/assistant-axis, `data/roles/instructions`) and name
     them: `roles=FOLDER questions=extraction_questions.jsonl judge.model=...`. Not measured here: some
-    330,000 responses, a day on one GPU, as many calls of the judge (near $100 at $0.40 a million tokens),
-    and 0.4 MB of activations a response, 132 GB in all; `question_limit=40` is a sixth of each.
+    330,000 responses and as many calls of the judge (near $100 at $0.40 a million tokens), and 0.4 MB of
+    activations a response, 132 GB in all; `question_limit=40` is a sixth of each.
     """
     return AxisConfig(
         name="assistant-axis",

@@ -23,8 +23,15 @@ TWO_WAYS = ("sft -> rlhf", "sft -> rlaif -> rlhf")
 def nano_persuasion() -> StagesConfig:
     """Base -> SFT -> {RLHF, RLAIF -> RLHF} on the embedded model's persuasion prompts.
 
-    SFT imitates the best of eight answers of the base by the rule judge, RLAIF has many pairs that it
-    judged, RLHF few with one label in ten turned round, which stand for scarce human labels.
+    SFT imitates the best of eight answers of the base by the rule judge, RLAIF has 368 pairs that it
+    judged, RLHF 69 with one label in ten turned round, which stand for scarce human labels. Answers to
+    train on are drawn for 23 prompts, the models are compared on 22 others; both name the same subjects
+    in other words.
+
+    Expected (seed 0, eight samples a prompt, 95 % intervals over prompts): against the base sft wins
+    85 % [77, 93], sft-rlhf 92 % [88, 95], sft-rlaif 92 % [78, 97], sft-rlaif-rlhf 90 % [84, 96]; all
+    answers end by themselves; RLAIF before RLHF wins 61 % [53, 69] against RLHF alone. About 190 CPU
+    seconds, two minutes on two idle cores, free.
     """
     lora = LoraConfig(rank=16, alpha=32)
     return StagesConfig(

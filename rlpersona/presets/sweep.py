@@ -46,7 +46,10 @@ def nano_length() -> SweepConfig:
 def nano_agreement() -> SweepConfig:
     """Does paying for agreement make a model agree with claims that are wrong?
 
-    Claims that are wrong are half of the prompts, opinions the other half.
+    Two of three training prompts are wrong claims, where agreeing costs the task; the others are
+    opinions, where it costs nothing. Expected: the base agrees with about four wrong claims in ten; next
+    to none are left without the bias, nearly all at weight 2, where agreeing pays more than being right.
+    About ten CPU minutes, free.
     """
     plain = nano_length()
     return plain.model_copy(

@@ -187,6 +187,7 @@ def _commands(run: RunData) -> list[str]:
 
 
 def page_environment() -> Environment:
+    """The environment of the pages' templates, with how numbers are written."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     environment = Environment(

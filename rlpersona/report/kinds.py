@@ -23,13 +23,15 @@ class Kind:
 KINDS = {
     "bandit": Kind("rlpersona.report.table:print_summary", "rlpersona.report.html:write_report"),
     "temporal": Kind("rlpersona.report.temporal:print_temporal"),
-    "dpo": Kind("rlpersona.report.ranking_table:print_ranking", "rlpersona.report.ranking:write_ranking"),
+    "dpo": Kind(
+        "rlpersona.report.ranking_table:print_ranking", "rlpersona.report.ranking:write_ranking"
+    ),
     "grpo": Kind(
         "rlpersona.report.dose_table:print_training", "rlpersona.report.training:write_training_report"
     ),
     "sweep": Kind("rlpersona.report.dose_table:print_sweep", "rlpersona.report.dose:write_dose_report"),
     "axis": Kind("rlpersona.report.axis_table:print_axis", "rlpersona.report.axis:write_axis_report"),
-    "drift": Kind("rlpersona.report.drift_table:print_drift", "rlpersona.report.drift:write_drift_report"),
+    "drift": Kind("rlpersona.report.drift_table:print_drift", "rlpersona.report.drift:write_drift"),
 }
 
 

@@ -74,6 +74,7 @@ class _View:
     def __init__(self, folders: Sequence[Path], steps: int | None, terminal: Terminal) -> None:
         self._folders, self._steps, self._terminal = folders, steps, terminal
         self._throttle = Throttle()
+        self._shown: State | None = None
         self._first: tuple[int, float] | None = None
 
     def follow(self, over: threading.Event) -> None:
@@ -89,9 +90,10 @@ class _View:
         if self._terminal.tty:
             stream.write("\r\x1b[2K" + ("" if ended else self._line(state)))
             stream.flush()
-        elif ended or self._throttle.due(state.share):
+        elif state != self._shown and (ended or self._throttle.due(state.share)):
             stream.write(self._line(state) + "\n")
             stream.flush()
+            self._shown = state
 
     def _line(self, state: State) -> str:
         parts = [f"trainings {state.done:,}/{state.trainings:,} done, {state.running} running"]

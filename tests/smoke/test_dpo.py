@@ -49,8 +49,8 @@ def test_every_stage_beats_the_base_on_unseen_prompts_and_ends_its_answers(persu
 def test_no_stage_trains_on_a_prompt_of_the_evaluation(persuasion: Finished) -> None:
     prompts = pd.read_parquet(persuasion.folder / "prompts.parquet").set_index("prompt")["part"]
     assert prompts.index.is_unique
-    files = sorted((persuasion.folder / "data").glob("*.jsonl"))
-    assert [file.stem for file in files] == ["sft", "sft-rlaif", "sft-rlhf"]
+    files = list((persuasion.folder / "data").glob("*.jsonl"))
+    assert {file.stem for file in files} == {"sft", "sft-rlaif", "sft-rlhf"}
     for file in files:
         asked = {row["prompt"][0]["content"] for row in rows(file)}
         assert set(prompts[list(asked)]) == {"train"}
@@ -64,7 +64,7 @@ def test_human_labels_are_the_same_in_both_branches_and_so_is_what_they_train(
     alone, after = record(persuasion, "sft-rlhf"), record(persuasion, "sft-rlaif-rlhf")
     assert alone["data"] == after["data"] == "sft-rlhf"
     assert alone["rows_fingerprint"] == after["rows_fingerprint"]
-    assert alone["measures"]["adapter_init"] == after["measures"]["adapter_init"]
+    assert alone["adapter_init"] == after["adapter_init"]
     assert alone["reference"] == after["reference"] == "sft"
     assert alone["weights"] != after["weights"]
     assert alone["rows"]["flipped"] > 0

@@ -81,7 +81,7 @@ def test_a_taken_name_is_refused_and_a_finished_run_resumes_to_itself(quickstart
 
 
 @pytest.mark.parametrize(
-    "notebook", sorted((ROOT / "notebooks").glob("*.ipynb")), ids=lambda path: path.stem
+    "notebook", [ROOT / "notebooks" / "01_persona_bandit.ipynb"], ids=lambda path: path.stem
 )
 def test_the_notebook_reads_the_run(
     quickstart: Finished, notebook: Path, monkeypatch: pytest.MonkeyPatch

@@ -6,17 +6,20 @@ import json
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
 from rlpersona.axis.vectors import axis, pca, role_sd
-from rlpersona.config import DriftConfig, GRPOConfig
+from rlpersona.config import DataConfig, DriftConfig, GRPOConfig
 from rlpersona.errors import DataError, RunError
 from rlpersona.experiments.drift_cells import Asked, Cells, read_cells, stored
 from rlpersona.experiments.drift_checkpoints import Checkpoint, Training, trainings_of
 from rlpersona.experiments.drift_measures import Reading, Yardstick, measure
 from rlpersona.experiments.drift_rotation import corrected_cosine
 from rlpersona.experiments.drift_summary import beyond, correlations, groups, verdict
+from rlpersona.experiments.drift_texts import sft_rows
+from rlpersona.preferences.sources import read_rows
 from rlpersona.store import Run
 from rlpersona.types import Prompt
 
@@ -170,6 +173,19 @@ def test_cells_are_means_of_their_answers_and_kept_under_what_decides_them(tmp_p
     assert again == cells, "taken from the disk"
     other = read_cells(tmp_path, asked, answers, model, None, "other", pool)  # type: ignore[arg-type]
     assert other.file != cells.file
+
+
+def test_answers_become_rows_that_sft_reads(tmp_path: Path) -> None:
+    asked = [
+        Asked("default", "q", Prompt.ask("Is it?", None)),
+        Asked("poet", "q", Prompt.ask("?", "Be.")),
+    ]
+    answers = pd.DataFrame({"text": [" It is.", "cut"], "finish": ["stop", "length"]})
+    (tmp_path / "rows.jsonl").write_text(sft_rows(asked, answers))
+    data = DataConfig(source="jsonl", path=str(tmp_path / "rows.jsonl"))
+    (row,) = read_rows(data, kind="completions").rows
+    assert row["prompt"] == [{"role": "user", "content": "Is it?"}]
+    assert row["completion"] == [{"role": "assistant", "content": "It is."}]
 
 
 def checkpoint_json(condition: str, step: int, moved: float, text: str = "own") -> dict[str, object]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
 from rlpersona.config import DataConfig, DPOStage, SFTStage, StagesConfig
 from rlpersona.errors import ConfigError
 from rlpersona.experiments.graph import Node, nodes
+from rlpersona.resolve import resolve
 
 TWO_BRANCHES = ("sft -> rlhf", "sft -> rlaif -> rlhf")
 
@@ -66,9 +69,22 @@ def test_a_stage_that_does_not_stand_above_is_refused(stage: DPOStage, message: 
     assert "sft" in caught.value.hint
 
 
-def test_a_stage_that_no_path_uses_is_refused() -> None:
-    with pytest.raises(ConfigError, match="No path of the graph uses dpo"):
-        nodes(StagesConfig(graph=("sft",)))
+def test_a_stage_that_no_path_uses_is_refused_if_somebody_has_set_it() -> None:
+    with pytest.raises(ConfigError, match="No path of the graph uses rlaif"):
+        nodes(StagesConfig(graph=("sft",), stages={"rlaif": DPOStage(reference="parent")}))
+
+
+def test_a_stage_without_settings_has_those_of_its_name() -> None:
+    config = StagesConfig(graph=("sft -> best",), stages={"best": {"data": {"answers": 3}}})
+    assert config.stages == {"sft": SFTStage(), "best": DPOStage(data=DataConfig(answers=3))}
+    assert list(StagesConfig().stages) == ["sft", "dpo"]
+
+
+def test_a_saved_config_laid_over_the_defaults_is_itself_again(tmp_path: Path) -> None:
+    saved = StagesConfig(graph=("sft -> rlhf",), stages={"rlhf": DPOStage(reference="base")})
+    file = tmp_path / "config.yaml"
+    file.write_text(yaml.safe_dump(saved.model_dump(mode="json")))
+    assert resolve(StagesConfig(), [file]) == saved
 
 
 @given(st.lists(st.lists(st.sampled_from("abc"), min_size=1, max_size=4), min_size=1, max_size=5))
