@@ -107,7 +107,7 @@ class Run:
         except FileNotFoundError:
             raise RunError(
                 f"Run '{self.name}' has no {name}.",
-                f"Finish it: rlpersona bandit name={self.name} --resume",
+                "Finish it: run its command again with --resume.",
             ) from None
         except ValueError as error:
             raise RunError(

@@ -73,6 +73,7 @@ def train(config: GRPOConfig, suite: Suite, run: Run) -> None:
             cpus=recipe.cpus_per_worker,
             gpus=recipe.gpus_per_worker,
         )
+    run.keep()
     run.write_json(DONE, measures)
     shutil.rmtree(run.checkpoints, ignore_errors=True)  # optimizer states: many times what was learned
 
