@@ -66,7 +66,7 @@ def stream_activations(
     pad = encoder.tokenizer.pad_token_id or 0
     rest, start = iter(chats), 0
     while block := list(islice(rest, SORT_SPAN)):
-        parts = [tokens(encoder, chat, marks) for chat in block]
+        parts = tokens(encoder, block, marks)
         for batch, values in _passes(net, parts, batch_tokens, span, pad):
             empty = [not parts[at][span == "response"] for at in batch]
             values[empty] = np.nan
@@ -154,16 +154,17 @@ def pooled(net: Any, ids: Tensor, weights: Tensor, mask: Tensor | None = None) -
     return torch.stack(sums, dim=1)
 
 
-def tokens(encoder: Encoder, chat: Chat, marks: frozenset[int]) -> Part:
-    """Ids of a chat's prompt, and of its response without the special tokens that end it."""
-    prompt, answer = chat
-    if isinstance(answer, str):
-        context, response = encoder.response(prompt, answer)
-    else:
-        context, response = encoder.followed(prompt, answer)
-    while response and response[-1] in marks:
-        response = response[:-1]
-    return context, response
+def tokens(encoder: Encoder, chats: Sequence[Chat], marks: frozenset[int]) -> list[Part]:
+    """Ids of each chat's prompt, and of its response without the special tokens that end it."""
+    given = [(prompt, answer) for prompt, answer in chats if not isinstance(answer, str)]
+    known = iter(encoder.followed([prompt for prompt, _ in given], [ids for _, ids in given]))
+    parts = []
+    for prompt, answer in chats:
+        context, response = encoder.response(prompt, answer) if isinstance(answer, str) else next(known)
+        while response and response[-1] in marks:
+            response = response[:-1]
+        parts.append((context, response))
+    return parts
 
 
 def special_tokens(encoder: Encoder) -> frozenset[int]:

@@ -70,7 +70,8 @@ def make_probe(
 ) -> Probe:
     """`probe_of` with activations that the extractor's base gives now."""
     encoder, marks = extractor.model.encoder, special_tokens(extractor.model.encoder)
-    held = [chat for chat in chats if tokens(encoder, chat, marks)[1]]
+    parts = tokens(encoder, chats, marks)
+    held = [chat for chat, (_, response) in zip(chats, parts, strict=True) if response]
     chosen = [held[at] for at in _spread(len(held), limit)]
     found = extractor.extract(chosen)
     return probe_of(encoder, chosen, found, vectors, layer, units, limit)
@@ -102,7 +103,7 @@ def probe_of(
             "Give at least one direction, and a layer that there is.",
         )
     marks = special_tokens(encoder)
-    held = [(ids, at) for at, chat in enumerate(chats) if (ids := tokens(encoder, chat, marks))[1]]
+    held = [(part, at) for at, part in enumerate(tokens(encoder, chats, marks)) if part[1]]
     if not held:
         raise DataError("no chat of the probe has a response", "Give answers of the base model.")
     chosen = [held[at] for at in _spread(len(held), limit)]

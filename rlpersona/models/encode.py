@@ -77,9 +77,17 @@ class Encoder:
         head, cut, (ids,) = self._split(self._text(prompt), (text,))
         return self._fit(list(head[:cut]), len(ids)), list(ids)
 
-    def followed(self, prompt: Prompt, ids: Sequence[int]) -> tuple[list[int], list[int]]:
-        """Ids of the chat, and `ids`, a completion of it (ModelError if they do not fit the window)."""
-        return self._fit(self._ids(self._text(prompt)), len(ids)), list(ids)
+    def followed(
+        self, prompts: Sequence[Prompt], completions: Sequence[Sequence[int]]
+    ) -> list[tuple[list[int], list[int]]]:
+        """Ids of each chat, and those of its completion (ModelError if they do not fit the window)."""
+        if not prompts:
+            return []
+        texts = [self._text(prompt) for prompt in prompts]  # tokenised in one call: it saves most of it
+        heads = self.tokenizer(texts, add_special_tokens=not self._has_template)["input_ids"]
+        return [
+            (self._fit(head, len(ids)), list(ids)) for head, ids in zip(heads, completions, strict=True)
+        ]
 
     def text(self, ids: Sequence[int]) -> str:
         """Text of generated ids, without special tokens such as a trailing end-of-turn."""
