@@ -25,7 +25,7 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 import psutil
 
 from rlpersona.commands.bandit import bandit_config
-from rlpersona.experiments.inputs import load_inputs
+from rlpersona.experiments.bandit.inputs import load_inputs
 from rlpersona.models import load_model
 from rlpersona.store import SUMMARY, Run
 from rlpersona.tasks import prompt_for

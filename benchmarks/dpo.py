@@ -197,8 +197,8 @@ def branches(folder: Path, steps: int, rounds: int, model: str) -> bool:
 
 def graph_seconds(folder: Path, rows: Path, steps: int, width: int, model: str) -> float:
     """How long the graph takes from nothing, without evaluation."""
-    from rlpersona.experiments.dpo import Stages, train_graph
-    from rlpersona.experiments.stage_inputs import load_inputs
+    from rlpersona.experiments.stages.inputs import load_inputs
+    from rlpersona.experiments.stages.pipeline import Stages, train_graph
     from rlpersona.judges.rules import RuleJudge
     from rlpersona.report.board import board
     from rlpersona.store import Run

@@ -28,9 +28,9 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("HF_HUB_OFFLINE", "1")
 
 from rlpersona.config import SweepConfig
-from rlpersona.experiments.conditions import Condition, conditions
-from rlpersona.experiments.sweep import Inputs, load_sweep, train
-from rlpersona.experiments.sweep_training import folder_of
+from rlpersona.experiments.dose.conditions import Condition, conditions
+from rlpersona.experiments.dose.sweep import Inputs, load_sweep, train
+from rlpersona.experiments.dose.trials import folder_of
 from rlpersona.presets.sweep import nano_length
 from rlpersona.runtime.session import ray_session
 from rlpersona.store import opened

@@ -42,7 +42,7 @@ def run(what: tuple[str, ...], resume: bool, dry_run: bool, root: Path) -> None:
     if dry_run:
         print_config(config)
         return
-    from rlpersona.experiments.axis import run_axis
+    from rlpersona.experiments.axis.pipeline import run_axis
     from rlpersona.report.axis import write_axis_report
     from rlpersona.report.axis_table import print_axis
 
@@ -68,7 +68,7 @@ def drift(what: tuple[str, ...], resume: bool, dry_run: bool, root: Path) -> Non
     if dry_run:
         print_config(config)
         return
-    from rlpersona.experiments.drift import run_drift
+    from rlpersona.experiments.drift.drift import run_drift
     from rlpersona.report.kinds import print_result, write_page
     from rlpersona.store import Run
 
@@ -100,7 +100,7 @@ def drift_config(what: tuple[str, ...], root: Path, resume: bool = False) -> Dri
         raise ConfigError(f"Two runs: {' and '.join(named)}.", "Measure one at a time.")
     base = DriftConfig()
     if named:
-        from rlpersona.experiments.drift import config_for
+        from rlpersona.experiments.drift.drift import config_for
 
         base = config_for(named[0], root)
     rest = tuple(word for word in what if word not in named)

@@ -54,7 +54,7 @@ def run(
     if dry_run:
         print_config(config)
         return
-    from rlpersona.experiments.bandit import run_bandit
+    from rlpersona.experiments.bandit.search import run_bandit
     from rlpersona.report.html import write_report
     from rlpersona.report.table import print_summary
 
@@ -69,8 +69,8 @@ def run(
 @click.option("--explained", default=0.0, show_default=True, help="Share of it that features explain.")
 def plan(what: tuple[str, ...], spread: float, p: float, explained: float) -> None:
     """What the budget of WHAT can find, and what its fresh questions can confirm."""
-    from rlpersona.experiments.inputs import load_inputs, make_policy
-    from rlpersona.experiments.planning import anything_known, plan_for
+    from rlpersona.experiments.bandit.inputs import load_inputs, make_policy
+    from rlpersona.experiments.bandit.planning import anything_known, plan_for
     from rlpersona.report.plan import print_plan
 
     config = bandit_config(what)
@@ -103,7 +103,7 @@ def validate(what: tuple[str, ...], resume: bool, dry_run: bool, root: Path) -> 
     if dry_run:
         print_config(config)
         return
-    from rlpersona.experiments.temporal import run_temporal
+    from rlpersona.experiments.temporal.validation import run_temporal
     from rlpersona.report.temporal import temporal_lines
 
     for line in temporal_lines(run_temporal(config, root, resume=resume)):

@@ -41,7 +41,7 @@ def run(what: tuple[str, ...], resume: bool, dry_run: bool, root: Path) -> None:
     if dry_run:
         print_config(config)
         return
-    from rlpersona.experiments.dpo import run_dpo
+    from rlpersona.experiments.stages.pipeline import run_dpo
     from rlpersona.report.ranking import write_ranking
     from rlpersona.report.ranking_table import print_ranking
 
@@ -53,7 +53,7 @@ def run(what: tuple[str, ...], resume: bool, dry_run: bool, root: Path) -> None:
 @click.argument("what", nargs=-1)
 def plan(what: tuple[str, ...]) -> None:
     """What WHAT would train, what its judge would be asked, and what its evaluation can show."""
-    from rlpersona.experiments.stage_plan import plan_lines
+    from rlpersona.experiments.stages.plan import plan_lines
 
     for line in plan_lines(stages_config(what)):
         click.echo(line)

@@ -67,7 +67,7 @@ def evaluate(what: tuple[str, ...], save: Path | None, dry_run: bool, root: Path
     elif kind in ("grpo", "sweep"):
         if dry_run or save is not None:
             raise ConfigError(f"--dry-run and --save are for dpo runs, not {kind}.", "Leave them out.")
-        from rlpersona.experiments.reevaluation import evaluate_run
+        from rlpersona.experiments.dose.reevaluation import evaluate_run
 
         for run in runs:
             evaluate_run(run, settings)
@@ -79,8 +79,8 @@ def evaluate(what: tuple[str, ...], save: Path | None, dry_run: bool, root: Path
 
 def evaluate_ranked(runs: list[Run], settings: list[str], save: Path | None, dry_run: bool) -> None:
     """Evaluate runs of staged training, one after another, and then together."""
-    from rlpersona.experiments.ranked_runs import evaluate_run, runs_of
-    from rlpersona.experiments.ranking_seeds import combine, refuse_unlike
+    from rlpersona.experiments.ranking.runs import evaluate_run, runs_of
+    from rlpersona.experiments.ranking.seeds import combine, refuse_unlike
     from rlpersona.report.ranking import write_ranking
     from rlpersona.report.ranking_table import print_combined, print_ranking
 
@@ -104,7 +104,7 @@ def evaluate_ranked(runs: list[Run], settings: list[str], save: Path | None, dry
 
 def ranked_config(run: Run, settings: list[str]) -> StagesConfig:
     """The run's own config with other settings of evaluation and judge; ConfigError for any other."""
-    from rlpersona.experiments.ranked_runs import saved_stages
+    from rlpersona.experiments.ranking.runs import saved_stages
     from rlpersona.resolve import resolve
 
     for word in settings:

@@ -33,7 +33,7 @@ def grpo(what: tuple[str, ...], resume: bool, dry_run: bool, root: Path) -> None
     if dry_run:
         print_config(config)
         return
-    from rlpersona.experiments.grpo import run_grpo
+    from rlpersona.experiments.dose.grpo import run_grpo
     from rlpersona.report.dose_table import print_training
     from rlpersona.report.training import write_training_report
 

@@ -82,8 +82,8 @@ def ai(
         opened_judge,
         resume_command,
     )
-    from rlpersona.experiments.labelling import check, label_by_judge
-    from rlpersona.experiments.pairing import LABELS, open_pairs, prepare
+    from rlpersona.experiments.labelling.labelling import check, label_by_judge
+    from rlpersona.experiments.labelling.pairing import LABELS, open_pairs, prepare
     from rlpersona.preferences.labels import label_file, read_labels
     from rlpersona.report.labelling import print_examination
 
@@ -140,8 +140,8 @@ def human(
     if dry_run:
         print_config(config)
         return
-    from rlpersona.experiments.labelling import label_by_person, summarise
-    from rlpersona.experiments.pairing import open_pairs, prepare
+    from rlpersona.experiments.labelling.labelling import label_by_person, summarise
+    from rlpersona.experiments.labelling.pairing import open_pairs, prepare
     from rlpersona.store import CONFIG
 
     if not page and not (sys.stdin.isatty() and sys.stdout.isatty()):
@@ -162,8 +162,8 @@ def human(
 @runs_option
 def check_command(name: str, root: Path) -> None:
     """Examine pairs and labels: flaws, biases, ties, agreement. Exit status 1 if a pair is flawed."""
-    from rlpersona.experiments.labelling import check
-    from rlpersona.experiments.pairing import open_pairs
+    from rlpersona.experiments.labelling.labelling import check
+    from rlpersona.experiments.labelling.pairing import open_pairs
     from rlpersona.report.labelling import print_examination
 
     run, _, pairs = open_pairs(root, name)
@@ -179,8 +179,8 @@ def check_command(name: str, root: Path) -> None:
 @runs_option
 def split_command(name: str, root: Path) -> None:
     """Write each annotator's choices as rows for DPO, split by prompt."""
-    from rlpersona.experiments.labelling import write_splits
-    from rlpersona.experiments.pairing import open_pairs
+    from rlpersona.experiments.labelling.labelling import write_splits
+    from rlpersona.experiments.labelling.pairing import open_pairs
 
     run, config, pairs = open_pairs(root, name)
     written = write_splits(run, config, pairs)
@@ -199,7 +199,7 @@ def label_config(what: tuple[str, ...], preset: str | None, root: Path) -> tuple
     """
     from rlpersona.config import LabelConfig
     from rlpersona.errors import RunError
-    from rlpersona.experiments.pairing import is_prepared, saved_config
+    from rlpersona.experiments.labelling.pairing import is_prepared, saved_config
     from rlpersona.presets import LABEL
     from rlpersona.resolve import resolve
     from rlpersona.store import Run, names
@@ -224,7 +224,7 @@ def label_config(what: tuple[str, ...], preset: str | None, root: Path) -> tuple
 
 def tell_set_aside(run: Run) -> None:
     """Say how many rows of a pairs file are not used, and where to read why."""
-    from rlpersona.experiments.pairing import QUARANTINE, set_aside
+    from rlpersona.experiments.labelling.pairing import QUARANTINE, set_aside
 
     if rows := set_aside(run):
         click.echo(f"{rows:,} rows were set aside: {run.folder / QUARANTINE}")

@@ -55,7 +55,7 @@ def report(name: str, root: Path) -> None:
 def compare(names: tuple[str, ...], top: int, root: Path) -> None:
     """Do finished bandit runs agree? Overlap, rank correlation, validated gains, side by side."""
     from rlpersona import store
-    from rlpersona.experiments.comparison import compare as compared
+    from rlpersona.experiments.bandit.comparison import compare as compared
     from rlpersona.report.comparison import print_comparison
 
     print_comparison(compared([store.find(root, name).folder for name in names], top=top), sys.stdout)

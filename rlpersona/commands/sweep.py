@@ -42,7 +42,7 @@ def run(what: tuple[str, ...], resume: bool, dry_run: bool, root: Path) -> None:
     if dry_run:
         print_config(config)
         return
-    from rlpersona.experiments.sweep import run_sweep
+    from rlpersona.experiments.dose.sweep import run_sweep
     from rlpersona.report.dose import write_dose_report
     from rlpersona.report.dose_table import print_sweep
 
@@ -64,7 +64,7 @@ def plan(
     noise: float,
 ) -> None:
     """What the sweep of WHAT takes, and the smallest slope that it can detect."""
-    from rlpersona.experiments.sweep_plan import measured_step, plan_lines, plan_sweep
+    from rlpersona.experiments.dose.plan import measured_step, plan_lines, plan_sweep
 
     config = sweep_config(what)
     if measure and seconds_per_step is None:

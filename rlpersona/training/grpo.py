@@ -173,5 +173,5 @@ def _check(job: GRPOJob) -> None:
     if recipe.workers != world_size():
         raise ModelError(
             f"workers={recipe.workers}, but {world_size()} process trains here",
-            "Run it through rlpersona.experiments.grpo, which starts the workers.",
+            "Run it through rlpersona.experiments.dose.grpo, which starts the workers.",
         )

@@ -6,7 +6,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from rlpersona.experiments.grpo import train_logged
+from rlpersona.experiments.dose.grpo import train_logged
 from rlpersona.runtime.train import train_folders
 from rlpersona.store import Run
 from tests.unit.training.policies import grpo_job

@@ -14,7 +14,7 @@ from rlpersona.axis.activations import Extractor
 from rlpersona.axis.vectors import project
 from rlpersona.cli import main
 from rlpersona.config import ModelConfig
-from rlpersona.experiments.axis_data import AxisData, load_axis, read_activations, read_answers
+from rlpersona.experiments.axis.data import AxisData, load_axis, read_activations, read_answers
 from rlpersona.models import nano
 from rlpersona.models.lineage import base_hash
 from rlpersona.store import Run

@@ -24,9 +24,9 @@ from rlpersona.config import (
     SuiteConfig,
 )
 from rlpersona.errors import ConfigError, RunChangedError
-from rlpersona.experiments.axis import run_axis
-from rlpersona.experiments.drift import config_for, run_drift
-from rlpersona.experiments.grpo import train_logged
+from rlpersona.experiments.axis.pipeline import run_axis
+from rlpersona.experiments.dose.grpo import train_logged
+from rlpersona.experiments.drift.drift import config_for, run_drift
 from rlpersona.models import nano
 from rlpersona.models.lineage import Lineage, base_hash, write_lineage
 from rlpersona.report.drift import write_drift

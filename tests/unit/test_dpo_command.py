@@ -55,6 +55,6 @@ def test_mistakes_are_told_before_anything_starts(
     code: int,
     message: str,
 ) -> None:
-    monkeypatch.setattr("rlpersona.experiments.dpo.ray_session", None)
+    monkeypatch.setattr("rlpersona.experiments.stages.pipeline.ray_session", None)
     got, _, err = run(capsys, *words, "--runs", str(tmp_path))
     assert (got, message in err) == (code, True), err

@@ -7,7 +7,7 @@ import pytest
 from rlpersona import presets
 from rlpersona.config import BanditConfig
 from rlpersona.errors import ConfigError
-from rlpersona.experiments.inputs import load_inputs, make_policy
+from rlpersona.experiments.bandit.inputs import load_inputs, make_policy
 from rlpersona.models import nano
 from rlpersona.personas.roster import load_personas
 

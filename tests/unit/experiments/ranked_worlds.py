@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rlpersona.config import StagesConfig
-from rlpersona.experiments.ranking import evaluate_stages
+from rlpersona.experiments.ranking.ranking import evaluate_stages
 from rlpersona.judges.base import Judge, Pair, Verdict
 from rlpersona.judges.rules import RuleJudge
 from rlpersona.models.nano.world.answers import answer

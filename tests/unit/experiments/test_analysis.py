@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rlpersona.experiments.analysis import analyse, transferred
+from rlpersona.experiments.bandit.analysis import analyse, transferred
 from rlpersona.personas.roster import NO_PERSONA
 from rlpersona.stats import crossed_mean, holm, tost
 from rlpersona.types import Persona

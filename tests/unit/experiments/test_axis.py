@@ -15,13 +15,13 @@ from rlpersona.axis.roles import DEFAULT, Role, Trait
 from rlpersona.axis.vectors import cosine
 from rlpersona.config import AxisConfig, JudgeConfig
 from rlpersona.errors import ConfigError, DataError, RunError
-from rlpersona.experiments import axis_castings as castings
-from rlpersona.experiments.adherence import ratings_of, rule_rating
-from rlpersona.experiments.axis import load_axis, load_inputs
-from rlpersona.experiments.axis_analysis import analyse, distances_apart, separation
-from rlpersona.experiments.axis_castings import Casting, castings_of
-from rlpersona.experiments.axis_data import VECTORS, read_answers, save_axis
-from rlpersona.experiments.axis_vectors import Placed, make_vectors
+from rlpersona.experiments.axis import castings
+from rlpersona.experiments.axis.adherence import ratings_of, rule_rating
+from rlpersona.experiments.axis.analysis import analyse, distances_apart, separation
+from rlpersona.experiments.axis.castings import Casting, castings_of
+from rlpersona.experiments.axis.data import VECTORS, read_answers, save_axis
+from rlpersona.experiments.axis.pipeline import load_axis, load_inputs
+from rlpersona.experiments.axis.vectors import Placed, make_vectors
 from rlpersona.judges.asking import JudgeModel
 from rlpersona.judges.pairwise import ApiJudge
 from rlpersona.judges.rules import RuleJudge

@@ -18,12 +18,19 @@ from hypothesis import strategies as st
 from rlpersona.bandits import make_bandit
 from rlpersona.config import BanditConfig, ValidationConfig
 from rlpersona.errors import ConfigError, PersonaError, RunChangedError
-from rlpersona.experiments.bandit import search
-from rlpersona.experiments.evaluation import evaluate
-from rlpersona.experiments.inputs import load_inputs, make_policy
+from rlpersona.experiments.bandit.evaluation import evaluate
+from rlpersona.experiments.bandit.inputs import load_inputs, make_policy
+from rlpersona.experiments.bandit.rounds import (
+    Draw,
+    Selection,
+    draw,
+    learn,
+    questions_of_block,
+    restored,
+)
+from rlpersona.experiments.bandit.search import search
+from rlpersona.experiments.bandit.validation import validate
 from rlpersona.experiments.origin import record_origin
-from rlpersona.experiments.rounds import Draw, Selection, draw, learn, questions_of_block, restored
-from rlpersona.experiments.validation import validate
 from rlpersona.models import load_model
 from rlpersona.presets import preset
 from rlpersona.store import Run

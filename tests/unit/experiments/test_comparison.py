@@ -12,7 +12,7 @@ import pytest
 
 from rlpersona.config import BanditConfig, ValidationConfig
 from rlpersona.errors import ConfigError, RunError
-from rlpersona.experiments.comparison import compare, difference, question_gains
+from rlpersona.experiments.bandit.comparison import compare, difference, question_gains
 from rlpersona.personas.roster import NO_PERSONA
 from rlpersona.stats import paired_difference
 from tests.unit.experiments.worlds import World, lived, people, questions

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from rlpersona.config import GRPOConfig, GRPORecipe, RewardConfig, SweepConfig
 from rlpersona.errors import ConfigError
-from rlpersona.experiments.conditions import cells, conditions
+from rlpersona.experiments.dose.conditions import cells, conditions
 
 
 def test_one_run_of_weight_zero_serves_every_bias_and_control() -> None:

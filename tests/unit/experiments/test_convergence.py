@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from rlpersona.experiments.convergence import convergence
+from rlpersona.experiments.bandit.convergence import convergence
 from rlpersona.types import Persona
 
 PEOPLE = [Persona(str(k), None, group="honest" if k < 2 else "liar") for k in range(5)]

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 
 from rlpersona.errors import DataError
-from rlpersona.experiments.dose_response import analyse, own_metric
-from rlpersona.experiments.dose_single import analyse_training
-from rlpersona.experiments.dose_verdict import response
+from rlpersona.experiments.dose.response import analyse, own_metric
+from rlpersona.experiments.dose.single import analyse_training
+from rlpersona.experiments.dose.verdict import response
 from tests.unit.experiments import dosed_worlds as worlds
 
 STEEP = {"math": 10.0, "fact": 10.0, "advice": 40.0, "opinion": 40.0}

@@ -13,12 +13,12 @@ import yaml
 from rlpersona.axis.vectors import axis, pca, role_sd
 from rlpersona.config import DataConfig, DriftConfig, GRPOConfig
 from rlpersona.errors import DataError, RunError
-from rlpersona.experiments.drift_cells import Asked, Cells, read_cells, stored
-from rlpersona.experiments.drift_checkpoints import Checkpoint, Training, trainings_of
-from rlpersona.experiments.drift_measures import Reading, Yardstick, measure
-from rlpersona.experiments.drift_rotation import corrected_cosine
-from rlpersona.experiments.drift_summary import beyond, correlations, groups, verdict
-from rlpersona.experiments.drift_texts import sft_rows
+from rlpersona.experiments.drift.cells import Asked, Cells, read_cells, stored
+from rlpersona.experiments.drift.checkpoints import Checkpoint, Training, trainings_of
+from rlpersona.experiments.drift.measures import Reading, Yardstick, measure
+from rlpersona.experiments.drift.rotation import corrected_cosine
+from rlpersona.experiments.drift.summary import beyond, correlations, groups, verdict
+from rlpersona.experiments.drift.texts import sft_rows
 from rlpersona.preferences.sources import read_rows
 from rlpersona.store import Run
 from rlpersona.types import Prompt

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from rlpersona.config import BanditConfig
-from rlpersona.experiments.evaluation import evaluate, evaluate_pairs
+from rlpersona.experiments.bandit.evaluation import evaluate, evaluate_pairs
 from rlpersona.judges.base import Pair, Verdict
 from rlpersona.judges.rules import RuleJudge
 from rlpersona.models import load_model, nano

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rlpersona.config import GRPOConfig, ReadoutConfig
-from rlpersona.experiments.flips import Flip, flip_rate, flips_of, read_flips
+from rlpersona.experiments.dose.flips import Flip, flip_rate, flips_of, read_flips
 from rlpersona.models import load_model
 from rlpersona.tasks.nano import questions
 from rlpersona.types import Completion, Prompt, Question, Sampling

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from rlpersona.config import DataConfig, DPOStage, SFTStage, StagesConfig
 from rlpersona.errors import ConfigError
-from rlpersona.experiments.graph import Node, nodes
+from rlpersona.experiments.stages.graph import Node, nodes
 from rlpersona.resolve import resolve
 
 TWO_BRANCHES = ("sft -> rlhf", "sft -> rlaif -> rlhf")

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from rlpersona.experiments.leaderboards import correlation, distance, overlap, split_half
+from rlpersona.experiments.bandit.leaderboards import correlation, distance, overlap, split_half
 
 
 def test_overlap_beside_chance_by_hand() -> None:

@@ -11,7 +11,7 @@ from scipy import stats
 
 from rlpersona.bandits import make_bandit
 from rlpersona.config import BanditConfig
-from rlpersona.experiments.learned import duels, learned_table, selection_noise
+from rlpersona.experiments.bandit.learned import duels, learned_table, selection_noise
 from rlpersona.stats import null_maximum, wilson
 from rlpersona.types import Persona
 

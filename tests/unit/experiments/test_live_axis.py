@@ -14,8 +14,8 @@ from rlpersona.axis.activations import Extractor
 from rlpersona.axis.probe import Probe
 from rlpersona.config import AxisConfig, ModelConfig
 from rlpersona.errors import ModelError, RunError
-from rlpersona.experiments.axis_data import AxisData, save_axis
-from rlpersona.experiments.live_axis import PROBE, live_callbacks, save_probe
+from rlpersona.experiments.axis.data import AxisData, save_axis
+from rlpersona.experiments.axis.live import PROBE, live_callbacks, save_probe
 from rlpersona.models.lineage import base_hash
 from rlpersona.store import Run, opened
 from rlpersona.types import Prompt

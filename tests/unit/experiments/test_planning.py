@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from rlpersona.bandits import BANDITS, make_bandit
 from rlpersona.config import BanditConfig
 from rlpersona.errors import ConfigError
-from rlpersona.experiments.gains import (
+from rlpersona.experiments.bandit.gains import (
     even_gain,
     expected_maximum,
     features_gain,
@@ -22,7 +22,7 @@ from rlpersona.experiments.gains import (
     policy_ratio,
     top_excess,
 )
-from rlpersona.experiments.planning import advise, anything_known, plan, plan_for
+from rlpersona.experiments.bandit.planning import advise, anything_known, plan, plan_for
 from rlpersona.report.plan import plan_lines
 from rlpersona.stats import null_maximum
 from rlpersona.types import Persona

@@ -14,11 +14,11 @@ from scipy import stats
 
 from rlpersona.config import ModelConfig
 from rlpersona.errors import DataError, ModelError
-from rlpersona.experiments.comparing import compare_models
-from rlpersona.experiments.ranking import PARTIAL
-from rlpersona.experiments.ranking_pairs import describe_pairs
-from rlpersona.experiments.ranking_verdict import model_names, power_lines
-from rlpersona.experiments.responses import LazyModel, collect_responses
+from rlpersona.experiments.ranking.comparing import compare_models
+from rlpersona.experiments.ranking.pairs import describe_pairs
+from rlpersona.experiments.ranking.ranking import PARTIAL
+from rlpersona.experiments.ranking.responses import LazyModel, collect_responses
+from rlpersona.experiments.ranking.verdict import model_names, power_lines
 from rlpersona.judges.base import Pair, Side, Verdict
 from rlpersona.judges.rules import RuleJudge
 from rlpersona.store import SUMMARY, Run

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 from rlpersona.errors import ConfigError, DataError
-from rlpersona.experiments.oracles import Oracle, likeness, oracle_of
+from rlpersona.experiments.ranking.oracles import Oracle, likeness, oracle_of
 from rlpersona.judges.rules import grade
 from rlpersona.store import Run
 from rlpersona.tasks.nano import questions

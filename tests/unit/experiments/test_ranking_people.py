@@ -10,7 +10,7 @@ import pytest
 
 from rlpersona.config import LabelConfig
 from rlpersona.errors import RunError
-from rlpersona.experiments.pairing import prepare
+from rlpersona.experiments.labelling.pairing import prepare
 from rlpersona.judges.base import Pair
 from rlpersona.judges.rules import RuleJudge
 from rlpersona.store import Run

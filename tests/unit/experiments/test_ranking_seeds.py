@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from rlpersona.errors import ConfigError
-from rlpersona.experiments.ranking_seeds import combine, refuse_unlike
+from rlpersona.experiments.ranking.seeds import combine, refuse_unlike
 from tests.unit.experiments.ranked_worlds import PROMPTS, config_of, evaluated
 
 Record = dict[str, Any]

@@ -10,8 +10,8 @@ import pytest
 
 from rlpersona.config import GRPOConfig, ModelConfig, ReadoutConfig
 from rlpersona.errors import ModelError
-from rlpersona.experiments import readout
-from rlpersona.experiments.readout import checkpoints_of, judged, measured, read_out
+from rlpersona.experiments.dose import readout
+from rlpersona.experiments.dose.readout import checkpoints_of, judged, measured, read_out
 from rlpersona.judges.asking import JudgeModel
 from rlpersona.judges.ledger import Outcome
 from rlpersona.judges.rubric import AspectJudge

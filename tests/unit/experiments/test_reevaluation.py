@@ -8,9 +8,9 @@ import pytest
 
 from rlpersona.config import GRPOConfig, ReadoutConfig, StagesConfig, SuiteConfig
 from rlpersona.errors import ConfigError, ModelError, RunError
-from rlpersona.experiments import reevaluation
-from rlpersona.experiments.readout import read_out
-from rlpersona.experiments.reevaluation import evaluate_run, saved_config
+from rlpersona.experiments.dose import reevaluation
+from rlpersona.experiments.dose.readout import read_out
+from rlpersona.experiments.dose.reevaluation import evaluate_run, saved_config
 from rlpersona.models import load_model
 from rlpersona.store import CONFIG, SUMMARY, Run
 from rlpersona.tasks.suite import load_suite

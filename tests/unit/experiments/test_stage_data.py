@@ -12,8 +12,7 @@ from hypothesis import strategies as st
 
 from rlpersona.config import DataConfig, DPOStage, SFTStage
 from rlpersona.errors import DataError
-from rlpersona.experiments.graph import Node
-from rlpersona.experiments.stage_data import (
+from rlpersona.experiments.stages.data import (
     BLOCK,
     Made,
     best_answers,
@@ -23,6 +22,7 @@ from rlpersona.experiments.stage_data import (
     prompts_of,
     sample_answers,
 )
+from rlpersona.experiments.stages.graph import Node
 from rlpersona.judges.base import Pair, Verdict
 from rlpersona.preferences.pairs import Answer
 from rlpersona.store import Run

@@ -9,8 +9,8 @@ import pytest
 
 from rlpersona.config import DataConfig, DPOStage, EvaluationConfig, JudgeConfig, SFTStage, StagesConfig
 from rlpersona.errors import ConfigError, DataError, ModelError
-from rlpersona.experiments.stage_inputs import load_inputs, split_prompts
-from rlpersona.experiments.stage_plan import plan_lines
+from rlpersona.experiments.stages.inputs import load_inputs, split_prompts
+from rlpersona.experiments.stages.plan import plan_lines
 from rlpersona.presets import STAGES, chosen
 
 ONE = {"graph": ("sft",), "stages": {"sft": SFTStage()}}

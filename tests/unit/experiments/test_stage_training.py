@@ -15,9 +15,9 @@ from rlpersona.config import (
     SFTStage,
     StagesConfig,
 )
-from rlpersona.experiments.graph import nodes
-from rlpersona.experiments.stage_inputs import Inputs
-from rlpersona.experiments.stage_training import (
+from rlpersona.experiments.stages.graph import nodes
+from rlpersona.experiments.stages.inputs import Inputs
+from rlpersona.experiments.stages.training import (
     is_trained,
     served,
     stage_folder,

@@ -13,8 +13,8 @@ from rlpersona.axis.steering import Steering
 from rlpersona.axis.vectors import Floats32, axis, project, role_vector
 from rlpersona.config import ModelConfig
 from rlpersona.errors import ConfigError
-from rlpersona.experiments.axis_data import AxisData
-from rlpersona.experiments.steering import axis_settings, steering_effect
+from rlpersona.experiments.axis.data import AxisData
+from rlpersona.experiments.axis.steering import axis_settings, steering_effect
 from rlpersona.models import nano
 from rlpersona.tasks import nano as tasks
 from rlpersona.types import Prompt, Sampling

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from rlpersona.experiments.step_log import StepLog
+from rlpersona.experiments.dose.step_log import StepLog
 from rlpersona.store import Run
 
 

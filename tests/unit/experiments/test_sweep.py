@@ -9,8 +9,8 @@ import yaml
 
 from rlpersona.cli import main
 from rlpersona.config import SweepConfig
-from rlpersona.experiments.conditions import cells
-from rlpersona.experiments.sweep import table_of
+from rlpersona.experiments.dose.conditions import cells
+from rlpersona.experiments.dose.sweep import table_of
 from rlpersona.presets import SWEEP
 
 

@@ -9,7 +9,7 @@ import pytest
 from rlpersona.cli import main
 from rlpersona.config import GRPORecipe, SuiteConfig, SweepConfig
 from rlpersona.errors import ConfigError
-from rlpersona.experiments.sweep_plan import measured_step, plan_lines, plan_sweep
+from rlpersona.experiments.dose.plan import measured_step, plan_lines, plan_sweep
 from rlpersona.stats.slope_power import detectable_slope
 
 CONFIG = SweepConfig(

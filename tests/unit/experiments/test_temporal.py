@@ -15,9 +15,9 @@ import pytest
 
 from rlpersona.config import ModelConfig, TemporalConfig
 from rlpersona.errors import ConfigError, DataError, PersonaError, RunChangedError
-from rlpersona.experiments.eras import Grid, analyse_eras, matched
-from rlpersona.experiments.ratings import agreements, disputed, kinds_of, model_ratings
-from rlpersona.experiments.temporal import (
+from rlpersona.experiments.temporal.eras import Grid, analyse_eras, matched
+from rlpersona.experiments.temporal.ratings import agreements, disputed, kinds_of, model_ratings
+from rlpersona.experiments.temporal.validation import (
     ABSTENTION,
     abstains,
     ask,

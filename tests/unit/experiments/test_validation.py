@@ -10,8 +10,8 @@ import pytest
 
 from rlpersona.bandits import Bandit, make_bandit
 from rlpersona.config import BanditConfig, ValidationConfig
-from rlpersona.experiments.bandit import load_inputs
-from rlpersona.experiments.validation import chance, roles_of, validate
+from rlpersona.experiments.bandit.search import load_inputs
+from rlpersona.experiments.bandit.validation import chance, roles_of, validate
 from rlpersona.models import load_model
 from rlpersona.store import Run
 from rlpersona.types import Model, Persona, Question

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rlpersona.experiments.verdict import verdict
+from rlpersona.experiments.bandit.verdict import verdict
 
 
 def measured(estimate: float, p_holm: float | None = None) -> dict[str, Any]:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from rlpersona.config import BanditConfig, ModelConfig
-from rlpersona.experiments.bandit import Inputs, search
-from rlpersona.experiments.validation import validate
+from rlpersona.experiments.bandit.search import Inputs, search
+from rlpersona.experiments.bandit.validation import validate
 from rlpersona.store import Run
 from rlpersona.types import ChoiceScores, Completion, Persona, Prompt, Question, Sampling
 

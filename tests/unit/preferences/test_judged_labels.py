@@ -15,8 +15,8 @@ from rlpersona.config import LabelConfig
 from rlpersona.errors import ConfigError, JudgeError
 from rlpersona.experiments import judging
 from rlpersona.experiments.judging import JudgeChoice, machine_name, opened_judge, resume_command
-from rlpersona.experiments.labelling import as_label, check, label_by_judge, write_splits
-from rlpersona.experiments.pairing import LABELS
+from rlpersona.experiments.labelling.labelling import as_label, check, label_by_judge, write_splits
+from rlpersona.experiments.labelling.pairing import LABELS
 from rlpersona.judges import base
 from rlpersona.judges.ledger import Ledger
 from rlpersona.judges.prices import cost_of

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from rlpersona.config import LabelConfig, ModelConfig
-from rlpersona.experiments.pairing import sample_answers
+from rlpersona.experiments.labelling.pairing import sample_answers
 from rlpersona.models import load_model
 from rlpersona.store import Run
 from rlpersona.tasks import load_questions

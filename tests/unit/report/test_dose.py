@@ -11,8 +11,8 @@ from xml.etree import ElementTree
 import pytest
 
 from rlpersona.errors import RunError
-from rlpersona.experiments.dose_response import analyse
-from rlpersona.experiments.dose_single import analyse_training
+from rlpersona.experiments.dose.response import analyse
+from rlpersona.experiments.dose.single import analyse_training
 from rlpersona.report import dose_figures, drawing
 from rlpersona.report.dose import write_dose_report
 from rlpersona.report.dose_records import DoseRun, read_dose_run

@@ -15,9 +15,9 @@ import pytest
 from rlpersona.axis.vectors import pca
 from rlpersona.config import DriftConfig
 from rlpersona.errors import RunError
-from rlpersona.experiments.drift_checkpoints import Checkpoint, Training
-from rlpersona.experiments.drift_measures import measure
-from rlpersona.experiments.drift_summary import correlations, groups, verdict
+from rlpersona.experiments.drift.checkpoints import Checkpoint, Training
+from rlpersona.experiments.drift.measures import measure
+from rlpersona.experiments.drift.summary import correlations, groups, verdict
 from rlpersona.report import drawing
 from rlpersona.report.drift import write_drift
 from rlpersona.report.drift_figures import figures_of

@@ -130,7 +130,7 @@ def test_a_prompt_on_both_sides_is_refused(tmp_path: Path) -> None:
     [
         ({"strategy": "fsdp"}, "strategy=fsdp shares weights between GPUs", "strategy=ddp"),
         ({"strategy": "zero2"}, "strategy=zero2 shares weights between GPUs", "strategy=ddp"),
-        ({"workers": 2}, "workers=2, but 1 process", "experiments.grpo"),
+        ({"workers": 2}, "workers=2, but 1 process", "experiments.dose.grpo"),
         (
             {"rollouts": "vllm", "vllm_mode": "server", "vllm_server": "http://127.0.0.1:8000"},
             "needs a GPU",

@@ -1,0 +1,1 @@
+"""The Assistant Axis: from roles to vectors."""

@@ -1,0 +1,1 @@
+"""The persona bandit: search, fresh measurement, plans and comparisons of runs."""

@@ -1,0 +1,1 @@
+"""GRPO under a reward, swept over doses and read out."""

@@ -1,0 +1,1 @@
+"""Trainings measured along the axis."""

@@ -1,0 +1,1 @@
+"""Comparing the models of a run."""

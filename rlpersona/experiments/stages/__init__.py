@@ -1,0 +1,1 @@
+"""SFT and DPO in a graph of stages."""

@@ -1,0 +1,1 @@
+"""Era x content."""
