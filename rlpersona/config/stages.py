@@ -117,6 +117,7 @@ class StagesConfig(RunConfig):
         {}, description="settings by stage; a stage without any is SFT if it is called sft, else DPO"
     )
     side_by_side: int = Field(2, ge=1, description="stages at work at once, where CPUs and GPUs allow")
+    axis: str = Field("", description="an axis run beside this one, along which DPO stages are logged")
     judge: JudgeConfig = JudgeConfig()
     evaluation: EvaluationConfig = EvaluationConfig()
 

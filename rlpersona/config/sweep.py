@@ -59,6 +59,8 @@ class ReadoutConfig(Config):
     every: int | None = Field(None, ge=1, description="steps between readouts; empty: last alone")
     held_out: int = Field(48, ge=0, description="prompts on which the task is watched while training")
     watch_every: int = Field(10, ge=1, description="steps between two looks at those prompts")
+    axis: str = Field("", description="an axis run beside this one, along which the training is logged")
+    axis_every: int = Field(5, ge=1, description="steps between two looks along the axis")
 
 
 class GRPOConfig(RunConfig):

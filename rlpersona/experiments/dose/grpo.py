@@ -18,6 +18,7 @@ from typing import Any
 
 from rlpersona.config import GRPOConfig
 from rlpersona.errors import RunError
+from rlpersona.experiments.axis.live import live_callbacks, save_probe
 from rlpersona.experiments.dose.readout import read_out
 from rlpersona.experiments.dose.single import analyse_training
 from rlpersona.experiments.dose.step_log import StepLog
@@ -49,6 +50,8 @@ def run_grpo(config: GRPOConfig, root: Path | str = "runs", *, resume: bool = Fa
     with opened(Path(root).absolute(), config, resume=resume) as run:
         if not run.finished:
             record_origin(run, suite)
+            if config.readout.axis:
+                save_probe(config.readout.axis, ready.model, run)
             run.write_table(SUITE, suite.table())
             for line in shortages(suite):
                 print(line, file=sys.stderr)
@@ -87,7 +90,8 @@ def train_logged(
 ) -> dict[str, Any]:
     """A training with its results and its `metrics.jsonl` in `folder`; runs in any process."""
     job = GRPOJob(config, Start(config.model), train, held_out, folder)
-    return train_grpo(job, checkpoints, StepLog(folder))
+    looks = live_callbacks(folder, config.readout.axis_every)
+    return train_grpo(job, checkpoints, StepLog(folder), looks)
 
 
 def measure(config: GRPOConfig, suite: Suite, run: Run) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from rlpersona.config import SweepConfig
 from rlpersona.errors import RunError
+from rlpersona.experiments.axis.live import save_probe
 from rlpersona.experiments.dose.conditions import Condition, cells, conditions
 from rlpersona.experiments.dose.grpo import SUITE, located, shortages
 from rlpersona.experiments.dose.readout import PARTS, READOUT, read_out
@@ -59,6 +60,8 @@ def run_sweep(config: SweepConfig, root: Path | str = "runs", *, resume: bool = 
     with opened(Path(root).absolute(), config, resume=resume) as run:
         if not run.finished or run.read_json(SUMMARY)["design"]["failed"]:
             record_origin(run, inputs.suite)
+            if config.readout.axis:
+                save_probe(config.readout.axis, config.model, run)
             run.write_table(SUITE, inputs.suite.table())
             for line in shortages(inputs.suite):
                 print(line, file=sys.stderr)

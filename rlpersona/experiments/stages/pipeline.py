@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from rlpersona.config import ModelConfig, StagesConfig
+from rlpersona.experiments.axis.live import save_probe
 from rlpersona.experiments.judging import choice_of, opened_judge
 from rlpersona.experiments.origin import record_origin
 from rlpersona.experiments.ranking.ranking import evaluate_stages
@@ -56,6 +57,8 @@ def run_dpo(config: StagesConfig, root: Path | str = "runs", *, resume: bool = F
         if not run.finished:
             record_origin(run, inputs)
             write_prompts(run, inputs)
+            if config.axis:
+                save_probe(config.axis, inputs.model, run)
             for line in power_lines(config, len(inputs.evaluation)):
                 print(line, file=sys.stderr)
             again = f"rlpersona dpo name={run.name} --resume --runs {root}"

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rlpersona.config import BASE, ModelConfig, Recipe, SFTRecipe
+from rlpersona.experiments.axis.live import live_callbacks
 from rlpersona.experiments.dose.step_log import StepLog
 from rlpersona.experiments.stages.data import data_file
 from rlpersona.experiments.stages.graph import Node
@@ -115,8 +116,11 @@ def train_in_worker(job: TrainingJob, base: str, checkpoints: FolderCheckpoints)
     from rlpersona.training.export import flatten, merge
     from rlpersona.training.sft import train_sft
 
-    train = train_sft if isinstance(job.recipe, SFTRecipe) else train_dpo
-    measures = train(job, checkpoints, step_log(job.out, job.recipe))
+    log = step_log(job.out, job.recipe)
+    if isinstance(job.recipe, SFTRecipe):
+        measures = train_sft(job, checkpoints, log)
+    else:
+        measures = train_dpo(job, checkpoints, log, live_callbacks(job.out))
     if os.environ.get("RANK", "0") == "0" and not job.recipe.full:
         whole = Start(job.start.model, (*job.start.adapters, (job.stage, job.out / "adapter")))
         if job.start.model.name == base:
