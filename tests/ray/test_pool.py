@@ -135,7 +135,7 @@ def test_single_parts_of_several_threads_go_to_different_replicas(pool: ReplicaP
         return pool.map("where", [(seconds,)])
 
     with ThreadPoolExecutor(2) as threads:
-        first, second = threads.map(work, (1.0, 1.0))
+        first, second = threads.map(work, (3.0, 3.0))
     assert first != second
 
 
