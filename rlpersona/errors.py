@@ -120,6 +120,30 @@ class CostError(PersonaError):
     exit_code = 13
 
 
+class ServeError(PersonaError):
+    """A service that cannot start, or a cluster that takes no jobs."""
+
+    exit_code = 14
+
+
+class UnknownModelError(PersonaError):
+    """A model name of a request that stands for nothing that is served."""
+
+    exit_code = 15
+
+
+class UnknownResponseError(PersonaError):
+    """Feedback about a response that no policy gave."""
+
+    exit_code = 16
+
+
+class ConflictError(PersonaError):
+    """Feedback that contradicts what was said of the same response before."""
+
+    exit_code = 17
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`"Did you mean 'nano'?"` for the nearest known word, else the list of what is known."""
     names = sorted(known)

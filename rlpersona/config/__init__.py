@@ -14,6 +14,7 @@ from rlpersona.config.base import (
     SourceConfig,
 )
 from rlpersona.config.label import GUIDELINES, LabelConfig, SplitConfig
+from rlpersona.config.serve import ServeConfig
 from rlpersona.config.stages import (
     BASE,
     DataConfig,
@@ -51,6 +52,7 @@ __all__ = [
     "RunConfig",
     "SFTRecipe",
     "SFTStage",
+    "ServeConfig",
     "SourceConfig",
     "SplitConfig",
     "Stage",

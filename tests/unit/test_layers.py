@@ -11,13 +11,13 @@ import rlpersona
 PACKAGE = Path(rlpersona.__file__).parent
 LAYERS = [
     ["errors", "types"],
-    ["config", "presets", "resolve"],
+    ["config", "presets", "resolve", "storage"],
     [
         *("personas", "tasks", "models", "bandits", "judges", "preferences", "stats"),
         *("behaviour", "rewards", "training", "axis"),
     ],
     ["store", "provenance", "runtime"],
-    ["experiments", "report"],
+    ["experiments", "report", "serving"],
     ["doctor", "commands", "cli"],
 ]
 LEVEL = {part: level for level, parts in enumerate(LAYERS) for part in parts}
@@ -32,6 +32,7 @@ NEIGHBOURS = {
     "experiments": {"report"},
     "judges": {"models", "stats", "store"},  # the ledger writes as a run folder does
     "preferences": {"tasks", "stats", "judges", "models"},
+    "serving": {"experiments", "report"},  # what a run trained, and its policy
     "behaviour": {"models", "tasks"},
     "rewards": {"behaviour", "tasks", "models", "judges"},
     "training": {"models", "preferences", "rewards", "tasks", "behaviour"},
