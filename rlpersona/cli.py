@@ -12,13 +12,16 @@ import click
 
 from rlpersona.commands.axis import axis
 from rlpersona.commands.bandit import bandit
-from rlpersona.commands.common import Commands, runs_option
+from rlpersona.commands.common import Commands
+from rlpersona.commands.doctor import doctor
 from rlpersona.commands.dpo import dpo
 from rlpersona.commands.evaluate import evaluate
 from rlpersona.commands.grpo import grpo
+from rlpersona.commands.jobs import logs, resume, stop, submit
 from rlpersona.commands.label import label
 from rlpersona.commands.nano import nano
 from rlpersona.commands.runs import compare, report, runs, show
+from rlpersona.commands.serve import serve
 from rlpersona.commands.sweep import sweep
 from rlpersona.errors import PersonaError
 
@@ -30,24 +33,9 @@ def cli(debug: bool) -> None:
     """A laboratory for persona reinforcement learning on Ray."""
 
 
-for command in (bandit, label, nano, dpo, grpo, sweep, axis, evaluate, runs, show, report, compare):
+experiments = (bandit, label, nano, dpo, grpo, sweep, axis, evaluate)
+for command in (*experiments, serve, runs, show, report, compare, submit, resume, logs, stop, doctor):
     cli.add_command(command)
-
-
-@cli.command()
-@runs_option
-def doctor(root: Path) -> None:
-    """Check this machine: versions, memory, disk, engines; exit status 1 if something is missing."""
-    from rlpersona.doctor import examine
-
-    findings = examine(root)
-    width = max(len(finding.what) for finding in findings)
-    for finding in findings:
-        click.echo(f"{'ok  ' if finding.ok else 'FAIL'}  {finding.what:<{width}}  {finding.found}")
-        if not finding.ok:
-            click.echo(f"      {' ' * width}  -> {finding.fix}")
-    if not all(finding.ok for finding in findings):
-        raise SystemExit(1)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -23,6 +23,7 @@ PACKAGES = (
     "datasets",
     "numpy",
 )
+COMMIT = "COMMIT"  # file beside this one that says so where the code was sent without its history
 
 
 def provenance(data: Mapping[str, str]) -> dict[str, Any]:
@@ -53,7 +54,9 @@ def versions() -> dict[str, str]:
 
 
 def git_commit(folder: Path) -> str | None:
-    """The commit that the package runs from, `+changes` if it was edited; None outside a checkout."""
+    """The commit that the package runs from, `+changes` if it was edited; None where it is not known."""
+    if (folder / COMMIT).is_file():
+        return (folder / COMMIT).read_text(encoding="utf-8") or None
     try:
         commit = _git(folder, "rev-parse", "HEAD")
         changed = _git(folder, "status", "--porcelain", "--", ".")

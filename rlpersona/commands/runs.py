@@ -1,29 +1,69 @@
-"""Commands that read finished runs."""
+"""Commands that read runs."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from rlpersona.commands.common import runs_option
+from rlpersona.commands.submission import address_option
 from rlpersona.errors import PersonaError
+
+if TYPE_CHECKING:
+    from rlpersona.runtime.jobs import Job
+
+UNFINISHED = "unfinished (--resume)"
 
 
 @click.command()
+@address_option
 @runs_option
-def runs(root: Path) -> None:
-    """List the runs and their results."""
+def runs(root: Path, address: str | None) -> None:
+    """List the runs and their results; with --address, the jobs of a cluster beside them."""
     from rlpersona import store
 
-    for name in store.names(root):
-        run = store.find(root, name)
-        try:
-            result = run.read_json(store.SUMMARY)["verdict"] if run.finished else "unfinished (--resume)"
-        except PersonaError as error:
-            result = error.message
-        click.echo(f"{name:<24}  {result}")
+    for name in store.names(root) if address is None else ():
+        click.echo(f"{name:<24}  {result_of(root, name)}")
+    if address is not None:
+        for name, state, result in with_jobs(root, address):
+            click.echo(f"{name:<24}  {state:<9}  {result}")
+
+
+def result_of(root: Path, name: str) -> str:
+    """The verdict of a run in one line, or why there is none."""
+    from rlpersona import store
+
+    run = store.glance(root, name)
+    try:
+        return str(run.read_json(store.SUMMARY)["verdict"]) if run.finished else UNFINISHED
+    except PersonaError as error:
+        return error.message
+
+
+def with_jobs(root: Path, address: str) -> list[tuple[str, str, str]]:
+    """Name, state of the latest job and result of each run; jobs without a run go by their id."""
+    from rlpersona import store
+    from rlpersona.runtime.jobs import Cluster
+
+    latest: dict[str, Job] = {}
+    for job in Cluster(address).jobs():
+        latest.setdefault(job.about.get("run") or job.id, job)
+    here = set(store.names(root))
+    rows = []
+    for name in sorted(here | set(latest)):
+        known = latest.get(name)
+        state = known.status.lower() if known else ""
+        if name in here:
+            result = result_of(root, name)
+        elif known and known.about.get("run"):
+            result = f"in {known.about['runs']}"
+        else:
+            result = known.command if known else ""
+        rows.append((name, state, result))
+    return rows
 
 
 @click.command()

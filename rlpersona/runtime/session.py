@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import socket
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 
 from rlpersona.errors import ConfigError
 
@@ -47,7 +50,9 @@ def ray_session(
         return
     if address != "local":
         try:
-            _knock(address)
+            host, _, port = address.removeprefix("ray://").rpartition(":")
+            if host and port.isdigit():
+                knock(host, int(port))
             ray.init(address=address, logging_level=logging.ERROR, log_to_driver=False)
         except (OSError, RuntimeError, ValueError) as error:
             raise ConfigError(
@@ -55,6 +60,7 @@ def ray_session(
                 "Start one with `ray start --head`, correct the address, or leave it out to run here.",
             ) from error
     else:
+        lock_token()
         ray.init(
             address="local",
             num_cpus=cpus,
@@ -71,8 +77,42 @@ def ray_session(
         ray.shutdown()
 
 
-def _knock(address: str) -> None:
-    """OSError if nobody listens at `host:port`: Ray itself would try for minutes."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
-    if host and port.isdigit():
-        socket.create_connection((host, int(port)), timeout=10).close()
+def knock(host: str, port: int) -> None:
+    """OSError if nobody listens there: Ray itself would try for minutes."""
+    socket.create_connection((host, port), timeout=10).close()
+
+
+def lock_token() -> None:
+    """Make the token of the clusters that are started here, in a file that nobody else can read.
+
+    Ray would write its file with the rights that the umask leaves, 0644 as a rule. A file that is there
+    is kept and closed to others. Nothing is done where RAY_AUTH_MODE says otherwise or the token stands
+    in RAY_AUTH_TOKEN.
+
+    Raises:
+        ConfigError: the file cannot be written or closed.
+    """
+    if os.environ.get("RAY_AUTH_MODE", "token").lower() != "token" or os.environ.get("RAY_AUTH_TOKEN"):
+        return
+    path = token_path()
+    try:
+        if not path.exists():
+            path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            with tempfile.NamedTemporaryFile("w", dir=path.parent) as file:  # of mode 0600
+                file.write(secrets.token_hex(32))
+                file.flush()
+                with suppress(FileExistsError):  # another process was faster: its token stands
+                    os.link(file.name, path)
+        if path.stat().st_mode & 0o077:
+            path.chmod(0o600)
+    except OSError as error:
+        raise ConfigError(
+            f"Ray's token file {path} cannot be made private: {error.strerror}.",
+            "Name one of your own: RAY_AUTH_TOKEN_PATH=FILE",
+        ) from error
+
+
+def token_path() -> Path:
+    """The file that Ray reads its token from."""
+    named = os.environ.get("RAY_AUTH_TOKEN_PATH")
+    return Path(named).expanduser() if named else Path.home() / ".ray" / "auth_token"
