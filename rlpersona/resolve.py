@@ -20,7 +20,9 @@ from rlpersona.errors import ConfigError, did_you_mean
 ConfigT = TypeVar("ConfigT", bound=Config)
 
 PREFIX = "RLPERSONA_"
-NOT_CONFIG = frozenset({"RLPERSONA_RUNS", "RLPERSONA_RUN", "RLPERSONA_TEST_DATA", "RLPERSONA_DEBUG"})
+NOT_CONFIG = frozenset(
+    f"{PREFIX}{name}" for name in ("RUNS", "RUN", "SCRATCH", "VENV", "TEST_DATA", "DEBUG", "TRACK")
+)
 EXPONENT = re.compile(r"[+-]?\d+(\.\d*)?[eE][+-]?\d+")
 SECRET_KEY = re.compile(r"(^|_)(api_?key|secret|password|token)$", re.IGNORECASE)
 SECRET_VALUE = re.compile(r"\b(sk-[A-Za-z0-9_-]{16,}|hf_[A-Za-z0-9]{20,}|AKIA[0-9A-Z]{16})")

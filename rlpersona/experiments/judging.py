@@ -23,6 +23,7 @@ from rlpersona.judges.pairwise import ApiJudge
 from rlpersona.judges.prices import load_prices
 from rlpersona.preferences.pairs import Pair
 from rlpersona.report.labelling import counter
+from rlpersona.runtime import metrics
 from rlpersona.store import Run
 from rlpersona.types import ApiCall
 
@@ -117,6 +118,7 @@ def opened_judge(choice: JudgeChoice, run: Run, again: str) -> Iterator[Judge]:
         choice.tokens_per_minute,
         prices=load_prices(choice.prices),
     )
+    metrics.work_for(run.name)
     with Ledger.open(run.folder / CALLS) as ledger, _asking(choice, endpoint, ledger, again) as client:
         turn = threading.Lock()  # rounds in flight ask from threads of their own
 

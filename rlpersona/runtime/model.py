@@ -9,6 +9,7 @@ from typing import Any
 
 from rlpersona.config import ModelConfig
 from rlpersona.models import load_model
+from rlpersona.runtime import metrics
 from rlpersona.runtime.pool import ReplicaPool
 from rlpersona.types import ChoiceScores, Completion, Model, Prompt, Sampling
 
@@ -68,7 +69,18 @@ class PooledModel:
         on_done = self.on_done
 
         def report(_: int, results: list[Any]) -> None:
+            count(results)
             if on_done is not None:
                 on_done(len(results))
 
         return [result for results in self.pool.map(method, parts, report) for result in results]
+
+
+def count(results: Sequence[Completion | ChoiceScores]) -> None:
+    """Tell the metrics how much was written, or scored."""
+    for kind, tokens in (
+        ("written", [len(one.token_ids) for one in results if isinstance(one, Completion)]),
+        ("scored", [sum(one.token_counts) for one in results if isinstance(one, ChoiceScores)]),
+    ):
+        metrics.record(metrics.COMPLETIONS, len(tokens), kind=kind)
+        metrics.record(metrics.TOKENS, sum(tokens), kind=kind)

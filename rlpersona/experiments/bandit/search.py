@@ -31,9 +31,11 @@ from rlpersona.experiments.bandit.rounds import Answers, events, learn, metrics
 from rlpersona.experiments.bandit.validation import planned, validate
 from rlpersona.experiments.judging import choice_of, opened_judge
 from rlpersona.experiments.origin import record_origin
+from rlpersona.experiments.tracking.following import services, tracked
 from rlpersona.judges.base import Judge
 from rlpersona.personas.roster import NO_PERSONA
 from rlpersona.report.live import watch
+from rlpersona.runtime.metrics import work_for
 from rlpersona.runtime.model import PooledModel
 from rlpersona.runtime.session import ray_session
 from rlpersona.runtime.train import Checkpoints, train_job
@@ -56,12 +58,13 @@ def run_bandit(
     """
     inputs = load_inputs(config)
     make_policy(config, inputs.personas)
+    chosen = services()
     with opened(Path(root).absolute(), config, resume=resume) as run:
         if not run.finished:
             record_origin(run, inputs)
             for line in planned(config, inputs):
                 print(line, file=sys.stderr)
-            with ray_session(), watch(run.folder):
+            with ray_session(), tracked(run, chosen), watch(run.folder):
                 train_job(partial(search_and_validate, config, inputs, run), run.checkpoints)
         summary: dict[str, Any] = run.read_json(SUMMARY)
     return summary
@@ -71,6 +74,7 @@ def search_and_validate(
     config: BanditConfig, inputs: Inputs, run: Run, checkpoints: Checkpoints
 ) -> None:
     """The job: search with checkpoints, then the fresh measurement, which ends in `summary.json`."""
+    work_for(run.name)
     with closing(PooledModel(inputs.model)) as model, judge_of(config, run) as judge:
         policy, seconds = search(config, inputs, run, checkpoints, model, judge)
         validate(config, inputs, run, policy, model, seconds, judge)

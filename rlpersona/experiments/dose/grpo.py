@@ -23,6 +23,7 @@ from rlpersona.experiments.dose.readout import read_out
 from rlpersona.experiments.dose.single import analyse_training
 from rlpersona.experiments.dose.step_log import StepLog
 from rlpersona.experiments.origin import record_origin
+from rlpersona.experiments.tracking.following import services, tracked
 from rlpersona.models.locate import portable
 from rlpersona.report.sweep_progress import DONE, watch_trainings
 from rlpersona.rewards import OBJECTIVE
@@ -47,6 +48,7 @@ def run_grpo(config: GRPOConfig, root: Path | str = "runs", *, resume: bool = Fa
     """
     ready = located(config)
     suite = load_suite(config.suite, config.seed)
+    chosen = services()
     with opened(Path(root).absolute(), config, resume=resume) as run:
         if not run.finished:
             record_origin(run, suite)
@@ -55,7 +57,7 @@ def run_grpo(config: GRPOConfig, root: Path | str = "runs", *, resume: bool = Fa
             run.write_table(SUITE, suite.table())
             for line in shortages(suite):
                 print(line, file=sys.stderr)
-            with ray_session():
+            with ray_session(), tracked(run, chosen, config.recipe.batch):
                 train(ready, suite, run)
                 summary = measure(ready, suite, run)
             run.write_json(SUMMARY, summary)

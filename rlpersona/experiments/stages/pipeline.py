@@ -36,6 +36,7 @@ from rlpersona.experiments.stages.data import (
 from rlpersona.experiments.stages.graph import Node
 from rlpersona.experiments.stages.inputs import Inputs, load_inputs
 from rlpersona.experiments.stages.training import is_trained, served, stage_folder, train_node
+from rlpersona.experiments.tracking.following import services, tracked
 from rlpersona.judges.base import Judge
 from rlpersona.preferences.pairs import Answer
 from rlpersona.report.board import Board, board
@@ -52,7 +53,7 @@ def run_dpo(config: StagesConfig, root: Path | str = "runs", *, resume: bool = F
     A mistake of the user is found before anything is started, where it can be (errors.py names them).
     """
     root = Path(root).absolute()
-    inputs = load_inputs(config, root)
+    inputs, chosen = load_inputs(config, root), services()
     with opened(root, config, resume=resume) as run:
         if not run.finished:
             record_origin(run, inputs)
@@ -62,7 +63,11 @@ def run_dpo(config: StagesConfig, root: Path | str = "runs", *, resume: bool = F
             for line in power_lines(config, len(inputs.evaluation)):
                 print(line, file=sys.stderr)
             again = f"rlpersona dpo name={run.name} --resume --runs {root}"
-            with ray_session(), opened_judge(choice_of(config.judge), run, again) as judge:
+            with (
+                ray_session(),
+                tracked(run, chosen),
+                opened_judge(choice_of(config.judge), run, again) as judge,
+            ):
                 with board() as shown:
                     train_graph(inputs.nodes, Stages(config, inputs, run, judge, shown))
                 evaluate(config, inputs, run, judge)

@@ -36,9 +36,11 @@ from rlpersona.experiments.temporal.ratings import (
     model_ratings,
     written_ratings,
 )
+from rlpersona.experiments.tracking.following import services, tracked
 from rlpersona.models.locate import portable
 from rlpersona.personas.roster import load_personas
 from rlpersona.report.live import watch
+from rlpersona.runtime.metrics import work_for
 from rlpersona.runtime.model import PooledModel
 from rlpersona.runtime.session import ray_session
 from rlpersona.runtime.train import Checkpoints, train_job
@@ -95,11 +97,11 @@ def run_temporal(
     each rater said. Mistakes of the user are PersonaErrors, found before anything is started where they
     can be.
     """
-    inputs = load_inputs(config)
+    inputs, chosen = load_inputs(config), services()
     with opened(Path(root).absolute(), config, resume=resume) as run:
         if not run.finished:
             record_origin(run, inputs)
-            with ray_session(), watch(run.folder):
+            with ray_session(), tracked(run, chosen), watch(run.folder):
                 train_job(partial(ask_and_analyse, config, inputs, run), run.checkpoints)
         summary: dict[str, Any] = run.read_json(SUMMARY)
     return summary
@@ -172,6 +174,7 @@ def with_way_out(question: Question) -> Question:
 
 def ask_and_analyse(config: TemporalConfig, inputs: Inputs, run: Run, checkpoints: Checkpoints) -> None:
     """The job: label, ask everybody everything with checkpoints, then `summary.json` (last)."""
+    work_for(run.name)
     with closing(PooledModel(inputs.model)) as model:
         ratings, seconds = ask(config, inputs, run, checkpoints, model)
     conclude(config, inputs, run, ratings, seconds)

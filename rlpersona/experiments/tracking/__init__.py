@@ -1,0 +1,1 @@
+"""A run's rows, shown elsewhere while it works: TensorBoard, Prometheus, W&B, MLflow."""
