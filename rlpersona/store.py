@@ -13,7 +13,9 @@
       report.html
 
 Every file is written whole beside its place and renamed, so a crash leaves the old one or the new
-one. A run has one owner at a time: an OS lock that a dead process cannot hold.
+one. A run has one owner at a time: an OS lock that a dead process cannot hold. A folder of runs that
+stands for a URI (`storage.local_root`) is brought up to date before a run is opened or read, and copied
+there while one works.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -40,6 +42,7 @@ from rlpersona.errors import (
     StorageError,
     did_you_mean,
 )
+from rlpersona.storage import Mirror, names_at, open_place, uri_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -173,7 +176,7 @@ def opened(root: Path, config: Config, *, resume: bool = False) -> Iterator[Run]
     RunExistsError, RunError (nothing to resume), RunChangedError or StorageError.
     """
     values = config.model_dump(mode="json")
-    run = Run(root / values["name"])
+    run = up_to_date(Run(root / values["name"]))
     if resume and not (run.folder / CONFIG).exists():
         raise RunError(
             f"There is no run '{run.name}' to resume in {root}.", did_you_mean(run.name, names(root))
@@ -230,16 +233,50 @@ def flatten(values: Mapping[str, Any], path: str = "") -> dict[str, Any]:
 
 
 def names(root: Path) -> list[str]:
-    """The names of the runs in a folder."""
-    return sorted(path.parent.name for path in root.glob(f"*/{CONFIG}"))
+    """The names of the runs in a folder, and of those at the URI that it stands for."""
+    found = {path.parent.name for path in root.glob(f"*/{CONFIG}")}
+    uri = uri_of(root)
+    return sorted(found.union(names_at(uri, CONFIG) if uri else ()))
 
 
 def find(root: Path, name: str) -> Run:
     """An existing run, by name; RunError with the nearest name otherwise."""
-    run = Run(root / name)
+    run = up_to_date(Run(root / name))
     if not (run.folder / CONFIG).exists():
         raise RunError(f"There is no run '{name}' in {root}.", did_you_mean(name, names(root)))
     return run
+
+
+def mirror_of(run: Run) -> Mirror | None:
+    """The copy of a run at a URI, where its folder of runs stands for one."""
+    uri = uri_of(run.folder.parent)
+    return Mirror(run.folder, open_place(uri).inside(run.name).uri) if uri else None
+
+
+def up_to_date(run: Run) -> Run:
+    """The run as it stands at its URI, unless this machine was the last to work on it."""
+    mirror = mirror_of(run)
+    if mirror is not None:
+        mirror.pull()
+    return run
+
+
+def glance(root: Path, name: str) -> Run:
+    """A run as far as its config and its result: from a URI no more is fetched."""
+    run = Run(root / name)
+    mirror = mirror_of(run)
+    if mirror is not None:
+        mirror.glance((CONFIG, SUMMARY))
+    return run
+
+
+def publish(root: Path) -> None:
+    """Copy what was written into runs after their work was over (a report), where `root` is a URI's."""
+    for folder in root.iterdir() if uri_of(root) else ():
+        mirror = mirror_of(Run(folder)) if folder.is_dir() else None
+        if mirror is not None and mirror.stale():
+            with locked(Run(folder)):
+                pass
 
 
 @contextmanager
@@ -260,7 +297,9 @@ def locked(run: Run) -> Iterator[None]:
         file.truncate(0)
         file.write(f"pid {os.getpid()}")
         file.flush()
-        yield
+        mirror = mirror_of(run)
+        with mirror.working() if mirror is not None else nullcontext():
+            yield
 
 
 @contextmanager

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -40,14 +41,34 @@ class Experiment(Commands):
         return super().parse_args(ctx, args)
 
 
+class RunsFolder(click.ParamType[Path]):
+    """A folder of runs; for a URI the folder of this machine that stands for it."""
+
+    name = "folder or uri"
+
+    def convert(
+        self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None
+    ) -> Path:
+        """The folder; what the command leaves in a URI's is copied there when the command ends."""
+        if "://" not in str(value):
+            return Path(value)
+        from rlpersona.storage import local_root
+        from rlpersona.store import publish
+
+        root = local_root(value)
+        if ctx is not None:
+            ctx.call_on_close(partial(publish, root))
+        return root
+
+
 runs_option = click.option(
     "--runs",
     "root",
-    type=click.Path(path_type=Path),
+    type=RunsFolder(),
     envvar="RLPERSONA_RUNS",
     default=Path("runs"),
     show_default=True,
-    help="Folder of the runs.",
+    help="Folder of the runs, or s3://, gs://, file://.",
 )
 
 
@@ -73,7 +94,7 @@ def configured(
     """
     from rlpersona import presets
     from rlpersona.resolve import resolve
-    from rlpersona.store import CONFIG
+    from rlpersona.store import CONFIG, Run, up_to_date
 
     settings = [word for word in what if "=" in word]
     files = [
@@ -84,6 +105,7 @@ def configured(
         raise ConfigError(f"Two presets: {' and '.join(chosen)}.", "Name one; a setting is key=value.")
     base = presets.chosen(chosen[0], known) if chosen else plain
     if resume_root is not None and not chosen and not files:
-        saved = resume_root / resolve(base, (), settings, os.environ).name / CONFIG
+        name = resolve(base, (), settings, os.environ).name
+        saved = up_to_date(Run(resume_root / name)).folder / CONFIG
         files = [saved] if saved.exists() else []
     return resolve(base, files, settings, os.environ)

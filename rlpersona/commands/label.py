@@ -142,12 +142,12 @@ def human(
         return
     from rlpersona.experiments.labelling.labelling import label_by_person, summarise
     from rlpersona.experiments.labelling.pairing import open_pairs, prepare
-    from rlpersona.store import CONFIG
+    from rlpersona.store import names
 
     if not page and not (sys.stdin.isatty() and sys.stdout.isatty()):
         raise ConfigError("There is no terminal to label in.", "Label in a page: --page")
     annotator = annotator or (named[0] if named else login_name())
-    prepare(config, root, resume=(root / config.name / CONFIG).exists())
+    prepare(config, root, resume=config.name in names(root))
     run, config, pairs = open_pairs(root, config.name)
     show = (lambda address: click.echo(f"Label at {address}\n(Ctrl-C ends)")) if page else None
     done, total = label_by_person(run, config, pairs, annotator, show, port)
@@ -202,7 +202,7 @@ def label_config(what: tuple[str, ...], preset: str | None, root: Path) -> tuple
     from rlpersona.experiments.labelling.pairing import is_prepared, saved_config
     from rlpersona.presets import LABEL
     from rlpersona.resolve import resolve
-    from rlpersona.store import Run, names
+    from rlpersona.store import find, names
 
     settings = [word for word in what if "=" in word]
     files = [Path(w) for w in what if "=" not in w and Path(w).suffix.lower() in CONFIG_FILES]
@@ -213,7 +213,7 @@ def label_config(what: tuple[str, ...], preset: str | None, root: Path) -> tuple
     runs = names(root)
     name = chosen[0] if chosen else None
     if name in runs and not files and not any(word.startswith("name=") for word in settings):
-        saved = saved_config(Run(root / name))
+        saved = saved_config(find(root, str(name)))
         return resolve(saved, (), settings), is_prepared(root, name)
     if name is not None and name not in LABEL:
         raise RunError(f"There is no preset and no run '{name}'.", did_you_mean(name, [*LABEL, *runs]))

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from rlpersona.commands.common import Experiment, configured, print_config, runs_option
+from rlpersona.errors import ConfigError
 
 if TYPE_CHECKING:
     from rlpersona.config import SweepConfig
@@ -55,24 +56,42 @@ def run(what: tuple[str, ...], resume: bool, dry_run: bool, root: Path) -> None:
 @click.option("--seconds-per-step", type=float, help="Of one update, as measured elsewhere.")
 @click.option("--measure", is_flag=True, help="Time a few updates of the largest dose here.")
 @click.option("--dollars-per-hour", type=float, help="Price of what one training runs on.")
+@click.option("--gpu", help="Reckon for GPUs instead: l40s, a100, h100, h200. Loads no data.")
+@click.option("--gpus", default="1,4,8", show_default=True, help="For how many GPUs, with --gpu.")
 @click.option("--noise", default=1.0, show_default=True, help="Assumed run-to-run sd of the metric.")
 def plan(
     what: tuple[str, ...],
     seconds_per_step: float | None,
     measure: bool,
     dollars_per_hour: float | None,
+    gpu: str | None,
+    gpus: str,
     noise: float,
 ) -> None:
     """What the sweep of WHAT takes, and the smallest slope that it can detect."""
     from rlpersona.experiments.dose.plan import measured_step, plan_lines, plan_sweep
 
     config = sweep_config(what)
+    if gpu is not None:
+        from rlpersona.experiments.dose.costs import cost_lines, cost_of
+
+        found = cost_of(config, gpu, gpu_counts(gpus), dollars_per_hour)
+        click.echo("\n".join(cost_lines(found, config.model.name)))
+        return
     if measure and seconds_per_step is None:
         seconds_per_step = measured_step(config)
-    found = plan_sweep(
+    planned = plan_sweep(
         config, seconds_per_step=seconds_per_step, dollars_per_hour=dollars_per_hour, noise=noise
     )
-    click.echo("\n".join(plan_lines(found)))
+    click.echo("\n".join(plan_lines(planned)))
+
+
+def gpu_counts(text: str) -> tuple[int, ...]:
+    """`"1,4,8"` as numbers; ConfigError for what is none."""
+    words = [word.strip() for word in text.split(",")]
+    if not all(word.isdigit() and int(word) > 0 for word in words):
+        raise ConfigError(f"--gpus {text}", "Give numbers of GPUs, such as 1,4,8.")
+    return tuple(int(word) for word in words)
 
 
 def sweep_config(what: tuple[str, ...], resume_root: Path | None = None) -> SweepConfig:

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from rlpersona.errors import ModelError
+from rlpersona.storage import fetch_model, is_uri
 
 TOKENIZER_FILES = ("tokenizer.json", "tokenizer.model", "vocab.json", "tokenizer_config.json")
 HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
@@ -14,16 +15,20 @@ HUB_NAME = re.compile(r"[A-Za-z0-9][\w.-]*(/[\w.-]+)?")
 def locate(name: str) -> str:
     """The folder of the model called `name`, or `name` itself if it is a hub name.
 
-    `"nano"` is the model that ships with the package. A folder is looked through before an engine
-    spends seconds on it: it must hold `config.json`, a tokenizer and safetensors weights.
+    `"nano"` is the model that ships with the package; one at a URI (`s3://bucket/model`) is fetched
+    once. A folder is looked through before an engine spends seconds on it: it must hold `config.json`,
+    a tokenizer and safetensors weights.
 
     Raises:
         ModelError: the folder does not exist or lacks one of the three.
+        ConfigError, StorageError: the URI cannot be used, or storage does not answer.
     """
     if name == "nano":
         from rlpersona.models import nano
 
         return str(nano.path())
+    if is_uri(name):
+        name = str(fetch_model(name))
     folder = Path(name).expanduser()
     if folder.is_dir():
         _check(folder)
@@ -31,7 +36,7 @@ def locate(name: str) -> str:
     if folder.is_absolute() or name.startswith(("./", "../", "~")) or not HUB_NAME.fullmatch(name):
         raise ModelError(
             f"no model at '{name}': there is no such folder",
-            "Give 'nano', a model folder, or a hub name such as Qwen/Qwen2.5-7B-Instruct.",
+            "Give 'nano', a model folder, a hub name such as Qwen/Qwen2.5-7B-Instruct, or s3://...",
         )
     return name
 
@@ -39,7 +44,7 @@ def locate(name: str) -> str:
 def portable(name: str) -> str:
     """`locate`, with the folder made absolute: a name that holds in processes that work elsewhere."""
     found = Path(locate(name))
-    return str(found.absolute()) if found.is_dir() and name != "nano" else name
+    return name if name == "nano" or is_uri(name) or not found.is_dir() else str(found.absolute())
 
 
 def _check(folder: Path) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from rlpersona.errors import PersonaError
-from rlpersona.runtime.train import own_signals, refuse_too_much
+from rlpersona.runtime.train import cluster_gone, own_signals, refuse_split, refuse_too_much
 
 SETTINGS = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # files of metrics beside our own
@@ -56,6 +56,7 @@ def run_trials(
     for name, value in SETTINGS.items():
         os.environ.setdefault(name, value)
     from ray import tune
+    from ray.exceptions import RayError
 
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failures are returned
     refuse_too_much(workers, cpus, gpus)
@@ -65,6 +66,7 @@ def run_trials(
     share = {"CPU": cpus, "GPU": gpus} if workers == 1 else {"memory": 1}
     trainable = tune.with_resources(_trial(work), share)
     storage = storage.absolute()
+    refuse_split(storage)
     with own_signals():
         # Killed in its first seconds, an experiment has no state yet: it begins anew.
         if tune.Tuner.can_restore(str(storage)) and any(storage.glob("experiment_state-*.json")):
@@ -87,7 +89,10 @@ def run_trials(
                     verbose=0,
                 ),
             )
-        found = tuner.fit()
+        try:
+            found = tuner.fit()
+        except RayError as error:
+            raise cluster_gone(error) from error
     errors = {str(r.config["name"]): _reason(r.error) for r in found if r.config is not None}
     return {name: errors.get(name, "the trial was never run") for name in names}
 

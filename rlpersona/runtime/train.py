@@ -8,6 +8,7 @@ again after the driver was killed.
 from __future__ import annotations
 
 import json
+import os
 import signal
 import tempfile
 import threading
@@ -18,7 +19,8 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from rlpersona.errors import PersonaError, ReplicaError
+from rlpersona.errors import ConfigError, PersonaError, ReplicaError
+from rlpersona.storage import uri_of
 
 if TYPE_CHECKING:
     from rlpersona.training import FolderCheckpoints
@@ -137,6 +139,19 @@ def refuse_too_much(workers: int, cpus: float, gpus: float) -> None:
             )
 
 
+def refuse_split(storage: Path) -> None:
+    """ConfigError where other nodes cannot see a run, since it stands for a URI in this one's folder."""
+    import ray
+
+    alive = sum(bool(node["Alive"]) for node in ray.nodes())
+    mirrored = any(uri_of(folder) for folder in storage.parents)
+    if alive > 1 and mirrored and not os.environ.get("RLPERSONA_SCRATCH"):
+        raise ConfigError(
+            f"The cluster has {alive} nodes, and the run lies in a folder of this one ({storage}).",
+            "Set RLPERSONA_SCRATCH to a folder that all nodes see, or give such a folder as --runs.",
+        )
+
+
 def _fit(
     work: Callable[[], ResultT], storage: Path, scaling: dict[str, Any], max_failures: int, keep: int
 ) -> ResultT:
@@ -156,6 +171,7 @@ def _fit(
             return None, error
 
     storage = storage.absolute()
+    refuse_split(storage)
     # A single worker needs no process group, which would wrap its model and cost it speed.
     trainer = (DataParallelTrainer if alone else TorchTrainer)(
         worker,
@@ -176,10 +192,21 @@ def _fit(
             raise KeyboardInterrupt from None
         except ray.train.TrainingFailedError as error:
             raise _too_many_deaths(error, max_failures) from error
+        except ray.exceptions.RayError as error:  # its controller is gone, and with it the head
+            raise cluster_gone(error) from error
     value, problem = result.return_value
     if problem is not None:
         raise problem
     return value  # type: ignore[no-any-return]
+
+
+def cluster_gone(error: Exception) -> ReplicaError:
+    """What to say where Ray itself, not a worker, has ended."""
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return ReplicaError(
+        f"the Ray cluster of this run is gone: {reason}",
+        "Start it again; what was saved is kept: --resume.",
+    )
 
 
 def _too_many_deaths(error: Exception, max_failures: int) -> ReplicaError:

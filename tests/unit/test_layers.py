@@ -37,7 +37,8 @@ NEIGHBOURS = {
     "rewards": {"behaviour", "tasks", "models", "judges"},
     "training": {"models", "preferences", "rewards", "tasks", "behaviour"},
     "axis": {"models", "tasks", "personas", "stats", "judges"},
-    "cli": {"doctor", "commands"},
+    "commands": {"doctor"},
+    "cli": {"commands"},
 }
 
 

@@ -31,7 +31,7 @@ from rlpersona.provenance import provenance
 from rlpersona.report.labelling import counter
 from rlpersona.runtime.model import PooledModel
 from rlpersona.runtime.session import ray_session
-from rlpersona.store import CONFIG, PROVENANCE, Run, find, opened
+from rlpersona.store import CONFIG, PROVENANCE, Run, find, opened, up_to_date
 from rlpersona.tasks import load_questions
 from rlpersona.types import Model, Prompt, Question, Sampling
 
@@ -61,7 +61,7 @@ def prepare(config: LabelConfig, root: Path, *, resume: bool = False) -> Run:
 
 def is_prepared(root: Path, name: str) -> bool:
     """Whether a run of this name has its pairs."""
-    return (root / name / PAIRS).exists()
+    return (up_to_date(Run(root / name)).folder / PAIRS).exists()
 
 
 def open_pairs(root: Path, name: str) -> tuple[Run, LabelConfig, list[Pair]]:
