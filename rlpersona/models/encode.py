@@ -39,6 +39,14 @@ class Encoder:
         """
         return self._fit(self._ids(self._text(prompt)), room=1)
 
+    def plain(self, text: str) -> list[int]:
+        """Ids of a text that the model continues as it stands, without a chat template.
+
+        Raises:
+            ModelError: the ids and one more token do not fit the window.
+        """
+        return self._fit(list(self.tokenizer(text)["input_ids"]), room=1)
+
     def choices(self, prompt: Prompt, choices: Sequence[str]) -> tuple[list[int], list[list[int]]]:
         """Context ids and, for each choice, the ids whose log-likelihood is the choice's score.
 

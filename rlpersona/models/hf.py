@@ -59,9 +59,14 @@ class HFModel:
         Raises:
             ModelError: a prompt over the window, an adapter that does not fit, a closed model.
         """
+        return self.continue_ids([self.encoder.prompt(p) for p in prompts], sampling, adapter)
+
+    def continue_ids(
+        self, ids: Sequence[Sequence[int]], sampling: Sampling, adapter: str | None = None
+    ) -> list[Completion]:
+        """`generate` for prompts whose token ids are there already (see `Encoder`)."""
         self._use(adapter)
-        done: list[Completion | None] = [None] * len(prompts)
-        ids = [self.encoder.prompt(prompt) for prompt in prompts]
+        done: list[Completion | None] = [None] * len(ids)
         for rows, state in self._started(ids, [sampling.max_tokens] * len(ids)):
             room = [min(sampling.max_tokens, self.encoder.window - len(ids[row.index])) for row in rows]
             for row, (tokens, logprobs) in zip(

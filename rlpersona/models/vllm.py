@@ -124,24 +124,10 @@ class VLLMModel:
             tokenizer = AutoTokenizer.from_pretrained(self._source)
             hf_config = AutoConfig.from_pretrained(self._source)
             window = window_of(hf_config, tokenizer, self._config.window)
-            if self._cpu:
-                options = {"enforce_eager": True, "kv_cache_memory_bytes": _cpu_cache(hf_config, window)}
-                options |= {"block_size": BLOCK}
-            else:
-                options = {"gpu_memory_utilization": self._config.gpu_memory}
-                options |= {"tensor_parallel_size": max(1, int(self._config.gpus_per_replica))}
+            options = engine_arguments(self._config, hf_config, window, self._cpu)
             if self._rank:
                 options |= {"enable_lora": True, "max_lora_rank": self._rank, "max_loras": 1}
-            self.llm = self._vllm.LLM(
-                self._source,
-                dtype=self._dtype(),
-                load_format="safetensors",
-                max_model_len=window,
-                enable_prefix_caching=True,
-                use_tqdm_on_load=False,
-                seed=0,
-                **options,
-            )
+            self.llm = self._vllm.LLM(self._source, use_tqdm_on_load=False, **options)
         except (OSError, ValueError, ImportError, RuntimeError, SafetensorError) as error:
             raise load_failure(self._config.name, error) from error
         self.encoder = Encoder(tokenizer, window)
@@ -150,10 +136,6 @@ class VLLMModel:
             self.llm.get_default_sampling_params().stop_token_ids,
             hf_config.eos_token_id,
         )
-
-    def _dtype(self) -> str:
-        auto = "float32" if self._cpu else "bfloat16"
-        return auto if self._config.dtype == "auto" else self._config.dtype
 
     def _run(self, prompts: Sequence[list[int]], params: Sequence[Any], lora: Any) -> list[Any]:
         if not prompts:
@@ -224,6 +206,26 @@ def _read(look: Lookup, output: Any) -> dict[Path, float]:
         for at, (token, step) in enumerate(zip(look.path, steps, strict=True)):
             found[look.path[: at + 1]] = float(step[token].logprob)
     return found
+
+
+def engine_arguments(config: ModelConfig, hf_config: Any, window: int, cpu: bool) -> dict[str, Any]:
+    """What every vLLM engine of a model is built with, in this process or in one of its own."""
+    auto = "float32" if cpu else "bfloat16"
+    shared = {
+        "dtype": auto if config.dtype == "auto" else config.dtype,
+        "load_format": "safetensors",
+        "max_model_len": window,
+        "enable_prefix_caching": True,
+        "seed": 0,
+    }
+    if cpu:
+        cache = _cpu_cache(hf_config, window)
+        return {**shared, "enforce_eager": True, "kv_cache_memory_bytes": cache, "block_size": BLOCK}
+    return {
+        **shared,
+        "gpu_memory_utilization": config.gpu_memory,
+        "tensor_parallel_size": max(1, int(config.gpus_per_replica)),
+    }
 
 
 def _cpu_cache(config: Any, window: int) -> int:
