@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -33,14 +34,19 @@ def runs(root: Path, address: str | None) -> None:
 
 
 def result_of(root: Path, name: str) -> str:
-    """The verdict of a run in one line, or why there is none."""
+    """The verdict of a run, its first sentence, or why there is none."""
     from rlpersona import store
 
     run = store.glance(root, name)
     try:
-        return str(run.read_json(store.SUMMARY)["verdict"]) if run.finished else UNFINISHED
+        return first_sentence(run.read_json(store.SUMMARY)["verdict"]) if run.finished else UNFINISHED
     except PersonaError as error:
         return error.message
+
+
+def first_sentence(text: str) -> str:
+    """Up to its end: a full stop before a space and a capital."""
+    return re.split(r"(?<=\.) (?=[A-Z])", text, maxsplit=1)[0]
 
 
 def with_jobs(root: Path, address: str) -> list[tuple[str, str, str]]:

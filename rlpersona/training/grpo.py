@@ -65,7 +65,7 @@ def train_grpo(
         ModelError, RunError: as `train_sft`; ModelError also for settings that need a GPU.
     """
     config, recipe = job.config, job.config.recipe
-    _check(job)
+    check(job)
     from rlpersona.rewards import make_reward
 
     with workspace() as folder, rollout_engine(recipe, job.start):
@@ -155,7 +155,8 @@ def _add_callbacks(trainer: Any, job: GRPOJob, lineage: Any, on_step: OnStep | N
         trainer.add_callback(Snapshots(trainer, job.out / "steps", job.config.readout.every, lineage))
 
 
-def _check(job: GRPOJob) -> None:
+def check(job: GRPOJob) -> None:
+    """DataError or ModelError for a job that cannot be trained here, before anything is loaded."""
     recipe = job.config.recipe
     if not job.train:
         raise DataError("there is no prompt to train on", "Give a suite with training prompts.")

@@ -15,8 +15,9 @@ import torch
 from accelerate.utils import gather_object  # type: ignore[import-untyped]
 from trl import GRPOTrainer
 
-from rlpersona.rewards import Answer, Parts, Reward
-from rlpersona.training.telemetry import Rollout, step_measures
+from rlpersona.rewards import Answer, Reward
+from rlpersona.training.kl import k3
+from rlpersona.training.telemetry import Rollout, rewarded, step_measures
 from rlpersona.training.trainers import Quiet
 from rlpersona.training.watch import Watch
 from rlpersona.types import Question
@@ -120,25 +121,3 @@ class GRPO(Quiet, GRPOTrainer):  # type: ignore[misc]
         super()._load_optimizer_and_scheduler(checkpoint)
         if checkpoint is not None:
             self.watch.load_state(json.loads((Path(checkpoint) / WATCHED).read_text()))
-
-
-def rewarded(answers: Sequence[Answer], parts: Parts) -> list[Rollout]:
-    """What the measures are told of each answer."""
-    return [
-        Rollout(
-            answer.question.domain,
-            parts.task[i],
-            parts.added[i],
-            parts.total[i],
-            {name: values[i] for name, values in parts.biases.items()},
-            answer.tokens,
-            answer.finished,
-        )
-        for i, answer in enumerate(answers)
-    ]
-
-
-def k3(log_ratio: torch.Tensor) -> torch.Tensor:
-    """exp(x) - x - 1 for x = log p_ref - log p: an unbiased, never negative estimate of KL(p, p_ref) in
-    nats, for tokens drawn from p (Schulman 2020, "Approximating KL divergence"; GRPO's equation 4)."""
-    return log_ratio.exp() - log_ratio - 1

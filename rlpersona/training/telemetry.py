@@ -26,6 +26,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from rlpersona.rewards import Answer, Parts
+
 Floats = npt.NDArray[np.float64]
 TIE = 1e-9  # spread of a group's scores below which they are equal
 
@@ -41,6 +43,22 @@ class Rollout:
     biases: Mapping[str, float]
     tokens: int
     finished: bool
+
+
+def rewarded(answers: Sequence[Answer], parts: Parts) -> list[Rollout]:
+    """What the measures are told of each answer."""
+    return [
+        Rollout(
+            answer.question.domain,
+            parts.task[i],
+            parts.added[i],
+            parts.total[i],
+            {name: values[i] for name, values in parts.biases.items()},
+            answer.tokens,
+            answer.finished,
+        )
+        for i, answer in enumerate(answers)
+    ]
 
 
 def step_measures(

@@ -68,7 +68,7 @@ class Watch:
         )
         rows.sort(key=lambda row: row[0])  # the same order for any number of processes
         self._looks.append(Look(step, tuple(row[2] for row in rows)))
-        return dict(_means(rows)) | self._verdict(trainer)
+        return dict(means(rows)) | self._verdict(trainer)
 
     def state(self) -> list[dict[str, Any]]:
         """What a checkpoint keeps."""
@@ -113,7 +113,7 @@ class Watch:
         """KL(now, start) of each completion, in nats."""
         from peft import PeftModel
 
-        from rlpersona.training.grpo_trainer import k3
+        from rlpersona.training.kl import k3
 
         model = trainer.accelerator.unwrap_model(trainer.model)
         if self._start is None and not isinstance(model, PeftModel):
@@ -145,7 +145,8 @@ class Watch:
         }
 
 
-def _means(rows: Sequence[tuple[Any, ...]]) -> Iterator[tuple[str, float]]:
+def means(rows: Sequence[tuple[Any, ...]]) -> Iterator[tuple[str, float]]:
+    """The measures of a look; a row has id, domain, task (or None), tokens, finished, KL (or None)."""
     for at, name in ((2, "task"), (3, "length"), (4, "stop_rate"), (5, "kl")):
         values = [row[at] for row in rows if row[at] is not None]
         if values:

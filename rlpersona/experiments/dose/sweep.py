@@ -21,10 +21,12 @@ from rlpersona.errors import RunError
 from rlpersona.experiments.axis.live import save_probe
 from rlpersona.experiments.dose.conditions import Condition, cells, conditions
 from rlpersona.experiments.dose.grpo import SUITE, located, shortages
+from rlpersona.experiments.dose.packs import refuse_packing, train_packs
 from rlpersona.experiments.dose.readout import PARTS, READOUT, read_out
 from rlpersona.experiments.dose.response import analyse
 from rlpersona.experiments.dose.trials import folder_of, is_done, train_condition
 from rlpersona.experiments.origin import record_origin
+from rlpersona.experiments.tracking.following import services, tracked
 from rlpersona.report.dose_records import CONDITIONS, read_telemetry
 from rlpersona.report.sweep_progress import watch_trainings
 from rlpersona.rewards import OBJECTIVE
@@ -56,7 +58,7 @@ def run_sweep(config: SweepConfig, root: Path | str = "runs", *, resume: bool = 
     training failed.
     """
     config = config.model_copy(update={"model": located(config).model})
-    inputs = load_sweep(config)
+    inputs, chosen = load_sweep(config), services()
     with opened(Path(root).absolute(), config, resume=resume) as run:
         if not run.finished or run.read_json(SUMMARY)["design"]["failed"]:
             record_origin(run, inputs.suite)
@@ -65,7 +67,7 @@ def run_sweep(config: SweepConfig, root: Path | str = "runs", *, resume: bool = 
             run.write_table(SUITE, inputs.suite.table())
             for line in shortages(inputs.suite):
                 print(line, file=sys.stderr)
-            with ray_session():
+            with ray_session(), tracked(run, chosen, config.recipe.batch):
                 table = train(config, inputs, run)
                 readout = read(config, inputs, run, table)
             logged = read_telemetry(run.folder, [one.id for one in inputs.conditions])
@@ -78,6 +80,7 @@ def run_sweep(config: SweepConfig, root: Path | str = "runs", *, resume: bool = 
 
 def load_sweep(config: SweepConfig) -> Inputs:
     """Conditions and prompts; PersonaErrors for what cannot be found or does not go together."""
+    refuse_packing(config)
     return Inputs(conditions(config), load_suite(config.suite, config.seed))
 
 
@@ -88,6 +91,8 @@ def train(config: SweepConfig, inputs: Inputs, run: Run) -> pd.DataFrame:
     left = any(not is_done(run, name) for name in configs)
     steps = total_steps(config, len(suite.train))
     with watch_trainings([folder_of(run, name) for name in configs], steps):
+        if config.packed and left:
+            train_packs(run, config, configs, suite.train, suite.held_out)
         errors = run_trials(
             partial(train_condition, run, configs, suite.train, suite.held_out),
             list(configs) if left else [],

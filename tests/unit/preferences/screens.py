@@ -28,8 +28,9 @@ class Screen:
             stdout=slave,
             stderr=slave,
             start_new_session=True,
+            # The size is that of this terminal, not of the one that the tests run in.
             env={
-                **os.environ,
+                **{name: os.environ[name] for name in os.environ.keys() - {"COLUMNS", "LINES"}},
                 "TERM": "xterm-256color",
                 "LANG": "C.UTF-8",
                 "LC_ALL": "C.UTF-8",

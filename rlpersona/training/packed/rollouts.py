@@ -1,0 +1,193 @@
+"""Completions of all conditions at once, written by the base with the stacked adapters.
+
+Every row has uniform numbers of its own, one a token, drawn from the condition's seed and the step
+alone: what a condition writes depends on its weights, not on who is packed with it. Conditions of one
+seed write the same as long as their weights are the same. A prompt is read once for all its completions,
+and rows that have ended leave the batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rlpersona.models.sampler import draw
+from rlpersona.tasks.identity import unit
+from rlpersona.training.packed import attention
+from rlpersona.training.packed.layout import Block, Group, additive
+from rlpersona.training.packed.network import Network
+from rlpersona.training.packed.stack import Pass
+
+LEAST = 16  # rows kept in a batch: with fewer, matrix products go by other kernels and round differently
+SHRINK = 0.8  # share of rows still at work below which the others are dropped
+GROW = 32  # slots added to the caches at a time
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A condition's prompts, the completions each gets, and the uniforms (rows, tokens) to draw by."""
+
+    condition: int
+    prompts: Sequence[Sequence[int]]
+    each: int
+    uniforms: Tensor
+
+
+def streams(seed: int, step: int, rows: int, tokens: int, what: str = "rollout") -> Tensor:
+    """Uniform numbers (rows, tokens) in float64 for a condition's completions at a step."""
+    generator = np.random.default_rng(int(unit("packed", what, seed, step) * 2**53))
+    return torch.from_numpy(generator.random((rows, tokens)))
+
+
+def complete(
+    network: Network, asked: Sequence[Asked], ends: frozenset[int], cap: int
+) -> list[list[list[int]]]:
+    """For each condition its completions, prompt by prompt; the token that ends one is part of it.
+
+    Tokens are drawn at `network.temperature`; a completion of `cap` tokens is cut.
+    """
+    with torch.no_grad():
+        return _Decoder(network, asked, ends).run(cap)
+
+
+class _Decoder:
+    """Rows under way. `alive` are the rows of the call, in the order of the batch."""
+
+    def __init__(self, network: Network, asked: Sequence[Asked], ends: frozenset[int]) -> None:
+        self.network, self.asked = network, asked
+        device = network.device
+        layout = network.layout([(one.condition, [Group(p) for p in one.prompts]) for one in asked])
+        self.caches: dict[int, _Cache] = {}
+        each = [one.each for one in asked for _ in one.prompts]
+        owner = torch.arange(len(each)).repeat_interleave(torch.tensor(each)).to(device)
+        width = max(block.prompts[1] for block in layout.blocks)
+
+        def keep(layer: int, block: Block, k: Tensor, v: Tensor) -> None:
+            self.caches.setdefault(layer, _Cache(width)).add(k, v)
+
+        here = Pass(layout.spans, network.together)
+        hidden = network.hidden(layout.ids, layout.positions, here, attention.Pass(layout, keep))
+        for cache in self.caches.values():
+            cache.start(owner)
+        self.logits = network.logits(hidden[layout.ends])[owner]
+        self.position = (layout.positions[layout.ends] + 1)[owner]
+        slots = torch.arange(width, device=device)
+        self.unseen = additive(slots[None] < self.position[:, None])
+        self.uniforms = torch.cat([one.uniforms for one in asked]).to(device)
+        self.owner = torch.tensor(
+            [at for at, one in enumerate(asked) for _ in range(len(one.prompts) * one.each)]
+        )
+        self.alive = torch.arange(len(owner), device=device)
+        self.ends = torch.tensor(sorted(ends), device=device)
+        self.width, self.step = width, 0
+
+    def run(self, cap: int) -> list[list[list[int]]]:
+        written: list[tuple[Tensor, Tensor]] = []
+        live = torch.ones(len(self.alive), dtype=torch.bool, device=self.alive.device)
+        for step in range(cap):
+            at = self.uniforms[self.alive, step]
+            tokens, _ = draw(self.logits, self.network.temperature, 1.0, at)
+            written.append((self.alive[live], tokens[live]))
+            live = live & ~torch.isin(tokens, self.ends)
+            working = int(live.sum())
+            if not working or step + 1 == cap:
+                break
+            if max(working, LEAST) < SHRINK * len(live):
+                tokens, live = self._drop(live, tokens)
+            self._advance(tokens)
+        return self._collected(written)
+
+    def _drop(self, live: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
+        """Keep the live rows, and of each condition at least some, as they are."""
+        kept = live.clone()
+        short = LEAST - int(live.sum())
+        if short > 0:
+            kept[(~live).nonzero()[:short, 0]] = True
+        rows = kept.nonzero()[:, 0]
+        self.alive, self.position = self.alive[rows], self.position[rows]
+        self.unseen = self.unseen[rows]
+        for cache in self.caches.values():
+            cache.select(rows)
+        return tokens[rows], live[rows]
+
+    def _advance(self, tokens: Tensor) -> None:
+        """Read one token of each row."""
+        spans, begin = [], 0
+        counts = torch.bincount(self.owner[self.alive.cpu()], minlength=len(self.asked)).tolist()
+        for one, count in zip(self.asked, counts, strict=True):
+            if count:
+                spans.append((one.condition, begin, begin + count))
+            begin += count
+        here = Pass(spans, self.network.together)
+        hidden = self.network.hidden(tokens, self.position, here, self._attend)
+        self.logits = self.network.logits(hidden)
+        self.position = self.position + 1
+        self.step += 1
+
+    def _attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, look: attention.Look) -> Tensor:
+        keys, values = self.caches[layer].append(k, v, self.step)
+        unseen = self.unseen
+        mask = torch.cat([unseen, unseen.new_zeros(len(unseen), self.step + 1)], 1)
+        if look.window is not None:
+            slots = torch.arange(self.width, device=q.device).expand(len(q), -1)
+            start = self.position[:, None] - self.step
+            own = start + torch.arange(self.step + 1, device=q.device)
+            behind = self.position[:, None] - torch.cat([slots, own], 1)
+            mask = mask.masked_fill(behind >= look.window, -torch.inf)
+        return look(q[:, None], keys, values, mask[:, None, None])[:, 0]
+
+    def _collected(self, written: Sequence[tuple[Tensor, Tensor]]) -> list[list[list[int]]]:
+        texts: list[list[int]] = [[] for _ in range(len(self.owner))]
+        for rows, tokens in written:
+            for row, token in zip(rows.tolist(), tokens.tolist(), strict=True):
+                texts[row].append(token)
+        found: list[list[list[int]]] = [[] for _ in self.asked]
+        for owner, text in zip(self.owner.tolist(), texts, strict=True):
+            found[owner].append(text)
+        return found
+
+
+class _Cache:
+    """Keys and values of one layer, `(rows, slots, heads, D)`: the prompt's, then what is written."""
+
+    def __init__(self, width: int) -> None:
+        self._width = width
+        self._prompts: list[tuple[Tensor, Tensor]] = []
+        self._kept: tuple[Tensor, Tensor] = (torch.empty(0), torch.empty(0))
+
+    def add(self, k: Tensor, v: Tensor) -> None:
+        """The prompts of one more block."""
+        room = (0, 0, 0, 0, 0, self._width - k.shape[1])
+        pad = torch.nn.functional.pad
+        self._prompts.append((pad(k, room), pad(v, room)))
+
+    def start(self, owner: Tensor) -> None:
+        """A row for each completion, from its prompt's."""
+        self._kept = tuple(torch.cat(one)[owner] for one in zip(*self._prompts, strict=True))  # type: ignore[assignment]
+        self._prompts.clear()
+
+    def append(self, k: Tensor, v: Tensor, step: int) -> tuple[Tensor, Tensor]:
+        """One more slot; keys and values up to it."""
+        at = self._width + step
+        if at >= self._kept[0].shape[1]:
+            room = (0, 0, 0, 0, 0, GROW)
+            self._kept = tuple(torch.nn.functional.pad(x, room) for x in self._kept)  # type: ignore[assignment]
+        for kept, new in zip(self._kept, (k, v), strict=True):
+            kept[:, at] = new
+        return self._kept[0][:, : at + 1], self._kept[1][:, : at + 1]
+
+    def select(self, rows: Tensor) -> None:
+        """Some rows, in the order given."""
+        self._kept = tuple(x.index_select(0, rows) for x in self._kept)  # type: ignore[assignment]
+
+
+def end_ids(net: Any, tokenizer: Any) -> frozenset[int]:
+    """The tokens that end a completion."""
+    from rlpersona.models.encode import end_tokens
+
+    return end_tokens(net.generation_config.eos_token_id, tokenizer.eos_token_id)
