@@ -26,7 +26,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -166,6 +167,14 @@ def timed(work: Callable[..., Any], into: dict[str, float], name: str) -> Callab
     return measured
 
 
+def ways(steps: int, sizes: Sequence[int]) -> Iterator[tuple[str, int, Callable[[], float]]]:
+    """What is compared: a name, how many conditions, and what measures their rate."""
+    yield "bare TRL", BARE, partial(in_processes, steps)
+    yield "sweep", SWEEP, partial(as_sweep, config_of(steps), SWEEP)
+    for size in sizes:
+        yield f"packs of {size}", PACKS * size, partial(as_sweep, config_of(steps, size), PACKS * size)
+
+
 def look_inside(sizes: Sequence[int]) -> dict[int, float]:
     """Print memory and shares of time of a pack of each size; the peaks."""
     print(f"\n{PROFILED} steps of one pack in a process of its own; shares of its time in %")
@@ -201,19 +210,11 @@ def main() -> None:
     print(f"{platform.machine()}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}")
     print(f"conditions of {options.steps} steps")
     print(f"{'':<16}{'conditions':>11}{'an hour':>9}{'of sweep':>10}{'of bare':>9}", flush=True)
-    plain = config_of(options.steps)
-    rates = {"bare TRL": in_processes(options.steps)}
-    rates["sweep"] = as_sweep(plain, SWEEP)
-    counts = {"bare TRL": BARE, "sweep": SWEEP}
-    for size in sizes:
-        name = f"packs of {size}"
-        counts[name] = PACKS * size
-        rates[name] = as_sweep(config_of(options.steps, size), PACKS * size)
-    for name, rate in rates.items():
-        ratios = "".join(
-            f"{rate / rates[other]:>{width}.2f}" for other, width in (("sweep", 10), ("bare TRL", 9))
-        )
-        print(f"{name:<16}{counts[name]:>11}{rate:>9.0f}{ratios}", flush=True)
+    rates: dict[str, float] = {}
+    for name, count, work in ways(options.steps, sizes):
+        rates[name] = work()
+        ratios = [f"{rates[name] / rates[other]:.2f}" if other in rates else "" for other in FASTER]
+        print(f"{name:<16}{count:>11}{rates[name]:>9.0f}{ratios[0]:>10}{ratios[1]:>9}", flush=True)
     peaks = look_inside(sizes)
     if {1, AT} <= peaks.keys():
         packs = f"packs of {AT}"

@@ -10,6 +10,11 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 import pytest
+from hypothesis import settings
+
+# A busy machine makes any example slow now and then.
+settings.register_profile("rlpersona", deadline=None)
+settings.load_profile("rlpersona")
 
 ROOT = Path(__file__).resolve().parents[1]
 
