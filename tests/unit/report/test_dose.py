@@ -22,9 +22,14 @@ from tests.unit.experiments import dosed_worlds as worlds
 STEEP = {"math": 10.0, "fact": 10.0, "advice": 40.0, "opinion": 40.0}
 
 
-def make_sweep(folder: Path, *, logged: bool = True, hostile: bool = False) -> Path:
+def make_sweep(
+    folder: Path, *, logged: bool = True, hostile: bool = False, small: bool = False
+) -> Path:
     """A finished sweep with a control; `hostile` texts would break a page that did not escape them."""
     table = worlds.conditions(controls=("none", "length-matched"))
+    if small:  # two trainings: too few for a mixed model
+        few = (table["seed"] == table["seed"].min()) & table["bias_weight"].isin((0, 1))
+        table = table[few & (table["control"] == "none")].copy()
     table.loc[table["id"] == "42-0.5-none", ["status", "error"]] = ["failed", "Out of <memory>"]
     readout = worlds.readout(table[table["status"] == "done"], STEEP)
     telemetry = worlds.telemetry(table) if logged else None
@@ -47,6 +52,11 @@ def make_sweep(folder: Path, *, logged: bool = True, hostile: bool = False) -> P
 @pytest.fixture(scope="module")
 def sweep(tmp_path_factory: pytest.TempPathFactory) -> DoseRun:
     return read_dose_run(make_sweep(tmp_path_factory.mktemp("runs") / "lengths"))
+
+
+def test_a_sweep_of_two_trainings_has_a_page_too(tmp_path: Path) -> None:
+    page = write_dose_report(make_sweep(tmp_path / "single", small=True)).read_text()
+    assert "No mixed model: " in page
 
 
 def test_the_page_says_what_is_shown_first(sweep: DoseRun) -> None:
