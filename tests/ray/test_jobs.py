@@ -23,8 +23,8 @@ BANDIT = ["bandit", "quickstart", "rounds=6", "validation.questions=40", "bystan
 GRPO = [
     *("grpo", "suite.domains=math,opinion", "suite.size=24", "suite.evaluation=4"),
     *("reward.biases.length=0.5", "recipe.lora.rank=4", "recipe.learning_rate=2e-3"),
-    *("recipe.batch=16", "recipe.num_generations=4", "recipe.max_completion=32"),
-    *("recipe.max_steps=8", "recipe.checkpoint_every=2", "readout.samples=1", "readout.held_out=0"),
+    *("recipe.batch=8", "recipe.num_generations=4", "recipe.max_completion=24"),
+    *("recipe.max_steps=60", "recipe.checkpoint_every=2", "readout.samples=1", "readout.held_out=0"),
 ]
 KEY = "sk-never-to-be-seen-on-a-dashboard"
 PATIENCE = 400
@@ -140,10 +140,10 @@ def test_a_training_that_is_stopped_and_resumed_gives_the_same_weights(
 ) -> None:
     sent = done(head, "submit", *GRPO, "name=trained", "--runs", str(runs), "--no-wait")
     assert sent.returncode == 0, sent.stderr
-    metrics = runs / "trained" / "metrics.jsonl"
-    wait_until(lambda: metrics.exists() and metrics.read_text().count('"loss"') >= 3, PATIENCE)
     again = done(head, "submit", *GRPO, "name=trained", "--runs", str(runs))
     assert again.returncode == 8, "a second job on a run that is worked on"
+    metrics = runs / "trained" / "metrics.jsonl"
+    wait_until(lambda: metrics.exists() and metrics.read_text().count('"loss"') >= 3, PATIENCE)
     stopped = done(head, "stop", "trained")
     assert "stopped" in stopped.stdout, stopped.stdout + stopped.stderr
     assert "goes on with --resume" in done(head, "logs", "trained").stdout
