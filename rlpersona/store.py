@@ -6,6 +6,9 @@
       events/             one parquet part per checkpoint while the run works
       events.parquet      every evaluation, once the run is finished
       metrics.jsonl       one line a round
+      tensorboard/        the same as TensorBoard's event files (also in conditions/ID, stages/NAME)
+      tracking.json       the run's id at W&B or MLflow, where they are used
+      serving/            draws and feedback of a live policy
       checkpoints/        Ray Train's storage
       personas.parquet    what the search learned of each persona
       validation.parquet  the fresh measurement, one row per persona and question

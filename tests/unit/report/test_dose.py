@@ -22,9 +22,7 @@ from tests.unit.experiments import dosed_worlds as worlds
 STEEP = {"math": 10.0, "fact": 10.0, "advice": 40.0, "opinion": 40.0}
 
 
-def make_sweep(
-    folder: Path, *, logged: bool = True, hostile: bool = False, small: bool = False
-) -> Path:
+def make_sweep(folder: Path, *, logged: bool = True, hostile: bool = False, small: bool = False) -> Path:
     """A finished sweep with a control; `hostile` texts would break a page that did not escape them."""
     table = worlds.conditions(controls=("none", "length-matched"))
     if small:  # two trainings: too few for a mixed model
