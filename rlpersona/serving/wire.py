@@ -149,9 +149,9 @@ class Reply:
         field = '"delta":{"content":' if self._chat else '"text":'
         self._open = f'{start},"choices":[{{"index":0,{field}'
         close = "}" if self._chat else ""
-        self._next = f'{close},"logprobs":null,"finish_reason":null}}]}}\n\n'
-        self._last = f'{close},"logprobs":null,"finish_reason":%s}}]{self._about}}}\n\n'
-        self._usage = f'{start},"choices":[],"usage":%s{self._about}}}\n\n'
+        self._close = f'{close},"logprobs":null,"finish_reason":'
+        self._next = f"{self._close}null}}]}}\n\n"
+        self._usage = f'{start},"choices":[],"usage":'
         role = '"delta":{"role":"assistant","content":' if self._chat else '"text":'
         self._first = f'{start}{self._about},"choices":[{{"index":0,{role}""{self._next}'
 
@@ -165,9 +165,9 @@ class Reply:
 
     def last(self, text: str, finish: str, usage: tuple[int, int] | None) -> bytes:
         """What ends a stream: the remaining text, why it ended, the usage if it was asked for."""
-        chunk = f"{self._open}{quoted(text)}{self._last % quoted(finish)}"
+        chunk = f"{self._open}{quoted(text)}{self._close}{quoted(finish)}}}]{self._about}}}\n\n"
         if usage is not None:
-            chunk += self._usage % _usage(usage)
+            chunk += f"{self._usage}{_usage(usage)}{self._about}}}\n\n"
         return f"{chunk}data: [DONE]\n\n".encode()
 
     def whole(self, text: str, finish: str, usage: tuple[int, int]) -> bytes:

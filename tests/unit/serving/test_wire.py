@@ -7,7 +7,7 @@ from contextlib import suppress
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rlpersona import errors
@@ -106,6 +106,7 @@ def test_wild_bodies_are_read_or_refused_and_nothing_else(body: dict[str, Any], 
 
 
 @given(st.lists(st.text(), min_size=1, max_size=4), st.text(max_size=20), st.booleans())
+@example(["Yes."], "the 100 % honest %s {x}", True)
 def test_a_stream_is_events_of_json_that_add_up_to_the_text(
     texts: list[str], persona: str, chat: bool
 ) -> None:
