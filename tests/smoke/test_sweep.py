@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -28,13 +29,17 @@ SETTINGS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    folder = tmp_path_factory.mktemp("sweep")
-    done = rlpersona("sweep", *SETTINGS, cwd=folder)
+def swept(folder: Path, *more: str) -> Finished:
+    """The small sweep with these settings besides, to its end."""
+    done = rlpersona("sweep", *SETTINGS, *more, cwd=folder)
     assert done.returncode == 0, done.stderr
     assert "trainings 6/6 done" in done.stderr
     return Finished(folder / "runs" / "small", done.stdout)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Finished:
+    return swept(tmp_path_factory.mktemp("sweep"))
 
 
 def test_every_cell_has_its_training_and_equal_ones_share_it(small: Finished) -> None:

@@ -43,13 +43,10 @@ class Inputs:
         }
 
 
-def load_inputs(config: BanditConfig) -> Inputs:
-    """Read personas and questions, and set the fresh questions apart (at most half of all).
-
-    Raises PersonaErrors for whatever cannot be found or read, the model's folder included.
-    """
-    personas = load_personas(
-        config.personas,
+def arms(config: BanditConfig, source: str) -> list[Persona]:
+    """The personas of a bandit in the order of its arms; `source` is a built-in roster or a file."""
+    return load_personas(
+        source,
         limit=config.persona_limit,
         sample=config.persona_sample,
         groups=config.persona_groups,
@@ -58,6 +55,14 @@ def load_inputs(config: BanditConfig) -> Inputs:
         prefix=config.prefix,
         duplicates=config.duplicates,
     )
+
+
+def load_inputs(config: BanditConfig) -> Inputs:
+    """Read personas and questions, and set the fresh questions apart (at most half of all).
+
+    Raises PersonaErrors for whatever cannot be found or read, the model's folder included.
+    """
+    personas = arms(config, config.personas)
     questions: list[Question] = []
     for source in sources(config):
         known = {(question.source, question.id) for question in questions}

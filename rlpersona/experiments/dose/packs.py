@@ -12,7 +12,6 @@ import shutil
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import Future
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,6 +23,7 @@ from rlpersona.errors import ConfigError, PersonaError
 from rlpersona.experiments.dose.step_log import StepLog
 from rlpersona.experiments.dose.trials import folder_of, is_done
 from rlpersona.report.sweep_progress import DONE
+from rlpersona.runtime.threads import in_thread
 from rlpersona.runtime.train import train_folders
 from rlpersona.store import CONFIG, Run
 from rlpersona.tasks.identity import digest
@@ -81,27 +81,15 @@ def plan_packs(run: Run, config: SweepConfig, configs: Mapping[str, GRPOConfig])
 def side_by_side(work: Callable[[Any], str], items: Sequence[Any], at_once: int) -> Iterator[str]:
     """What `work` says of each item, in their order, `at_once` of them at a time.
 
-    The threads end with the process: Ctrl-C need not wait for a training. What `work` raises is raised
-    here.
+    What `work` raises is raised here.
     """
-    ends: list[Future[str]] = [Future() for _ in items]
-    waiting = iter(zip(items, ends, strict=True))
-    turn = threading.Lock()
+    room = threading.Semaphore(at_once)
 
-    def run() -> None:
-        while True:
-            with turn:
-                item, end = next(waiting, (None, None))
-            if end is None:
-                return
-            try:
-                end.set_result(work(item))
-            except BaseException as error:  # raised again by the thread that waits
-                end.set_exception(error)
+    def run(item: Any) -> str:
+        with room:
+            return work(item)
 
-    for _ in range(min(at_once, len(items))):
-        threading.Thread(target=run, name="pack", daemon=True).start()
-    for end in ends:
+    for end in [in_thread(run, item) for item in items]:
         yield end.result()
 
 

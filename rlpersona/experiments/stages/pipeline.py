@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from contextlib import ExitStack
 from pathlib import Path
@@ -43,6 +43,7 @@ from rlpersona.report.board import Board, board
 from rlpersona.runtime.model import PooledModel
 from rlpersona.runtime.room import Room
 from rlpersona.runtime.session import ray_session
+from rlpersona.runtime.threads import in_thread
 from rlpersona.store import METRICS, SUMMARY, Run, opened
 from rlpersona.types import Model, Question
 
@@ -158,22 +159,6 @@ def train_graph(graph: Sequence[Node], stages: Stages) -> None:
             trained.add(node.name)
     if error is not None:
         raise error
-
-
-def in_thread(work: Callable[[Node], None], node: Node) -> Future[None]:
-    """Work in a thread that ends with the process: Ctrl-C need not wait for a training."""
-    future: Future[None] = Future()
-
-    def run() -> None:
-        try:
-            work(node)
-        except BaseException as error:  # raised again by the thread that waits
-            future.set_exception(error)
-        else:
-            future.set_result(None)
-
-    threading.Thread(target=run, name=node.name, daemon=True).start()
-    return future
 
 
 def evaluate(config: StagesConfig, inputs: Inputs, run: Run, judge: Judge) -> dict[str, Any]:

