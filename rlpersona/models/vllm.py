@@ -230,11 +230,14 @@ def engine_arguments(config: ModelConfig, hf_config: Any, window: int, cpu: bool
 
 def _cpu_cache(config: Any, window: int) -> int:
     """Bytes of a float32 KV cache for `CPU_CACHE_TOKENS` tokens or one window."""
-    text = config.get_text_config()
+    return max(CPU_CACHE_TOKENS, 2 * window) * 4 * cached_numbers(config.get_text_config())
+
+
+def cached_numbers(text: Any) -> int:
+    """Keys and values that a token leaves in all layers, by the config of a language model."""
     heads = getattr(text, "num_key_value_heads", None) or text.num_attention_heads
     size = getattr(text, "head_dim", None) or text.hidden_size // text.num_attention_heads
-    per_token = 2 * 4 * int(text.num_hidden_layers) * int(heads) * int(size)
-    return max(CPU_CACHE_TOKENS, 2 * window) * per_token
+    return 2 * int(text.num_hidden_layers) * int(heads) * int(size)
 
 
 def import_vllm(cpu: bool) -> Any:

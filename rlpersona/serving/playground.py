@@ -55,7 +55,8 @@ def pages(root: Path) -> dict[str, App]:
 def read_choice(body: Mapping[str, Any]) -> Seen:
     """What the page posts: `messages`, `left`, `right`, `choice`, `annotator`, `blind`, `seconds`.
 
-    A side has `text` and `model`, and perhaps `id`, `finish_reason` and `rlpersona` as its response had.
+    A side has `text` and `model`, and perhaps `id`, `finish_reason` and `rlpersona` as its response had:
+    flat, since who reads a stored line may have less room for nesting than who wrote it.
 
     Raises:
         BadRequestError: something is missing, of the wrong type, or no pair of two different answers.
@@ -99,11 +100,12 @@ def _side(value: Any, name: str) -> Side:
     if not isinstance(value, dict):
         raise BadRequestError(f"{name} is missing or no object.", param=name)
     about = value.get("rlpersona") or {}
+    small = BadRequestError(f"{name}.rlpersona is no small object of plain values.", param=name)
+    if not isinstance(about, dict) or any(isinstance(one, dict | list) for one in about.values()):
+        raise small
     try:
-        answer, model = (
-            text(value.get("text"), f"{name}.text"),
-            text(value.get("model"), f"{name}.model"),
-        )
+        answer = text(value.get("text"), f"{name}.text")
+        model = text(value.get("model"), f"{name}.model")
         response = text(value.get("id") or "", f"{name}.id")
         finish = text(value.get("finish_reason") or "", f"{name}.finish_reason")
         size = len(text(json.dumps(about, ensure_ascii=False, allow_nan=False), f"{name}.rlpersona"))
@@ -111,6 +113,6 @@ def _side(value: Any, name: str) -> Side:
         raise BadRequestError(f"{error}.", param=name) from None
     if not answer.strip() or not model:
         raise BadRequestError(f"{name} has no text or no model.", param=name)
-    if not isinstance(about, dict) or max(size, len(model), len(response), len(finish)) > ABOUT_BYTES:
-        raise BadRequestError(f"{name}.rlpersona is no small object.", param=name)
+    if max(size, len(model), len(response), len(finish)) > ABOUT_BYTES:
+        raise small
     return Side(answer, model, response, finish, about)

@@ -45,7 +45,8 @@ STATUS: dict[type[PersonaError], int] = {
 CODES = {404: "not_found", 409: "conflict", 503: "overloaded", 507: "storage"}
 ROLES = ("system", "developer", "user", "assistant")
 MAX_MESSAGES, MAX_STOPS, MAX_MODEL_NAME = 1024, 4, 256
-# Parameters of the API that this service lacks, with the values that ask for nothing.
+COLD = 1e-6  # a lower temperature is none: logits divided by it leave the range of their numbers
+# Parameters of the API, and of vLLM, that this service lacks, with the values that ask for nothing.
 REFUSED: dict[str, tuple[Any, ...]] = {
     "n": (1,),
     "best_of": (1,),
@@ -59,8 +60,12 @@ REFUSED: dict[str, tuple[Any, ...]] = {
     "tools": ([],),
     "tool_choice": ("none", "auto"),
     "functions": ([],),
+    "function_call": ("none", "auto"),
     "response_format": ({"type": "text"},),
     "modalities": (["text"],),
+    "top_k": (-1, 0),
+    "min_p": (0,),
+    "repetition_penalty": (1,),
 }
 
 
@@ -119,12 +124,13 @@ def read_request(body: Mapping[str, Any], chat: bool, cap: int) -> Request:
     limit = body.get("max_completion_tokens")
     name = "max_tokens" if limit is None else "max_completion_tokens"
     options = _field(body, "stream_options", dict, {})
+    temperature = _number(body, "temperature", 1.0, 0.0, 2.0)
     return Request(
         model=model,
         messages=_messages(body.get("messages")) if chat else (),
         text="" if chat else _text(body.get("prompt")),
         max_tokens=int(_number(body, name, cap, 1, cap, whole=True)),
-        temperature=_number(body, "temperature", 1.0, 0.0, 2.0),
+        temperature=temperature if temperature >= COLD else 0.0,
         top_p=_number(body, "top_p", 1.0, 1e-6, 1.0),
         seed=None
         if body.get("seed") is None
@@ -283,7 +289,7 @@ def _stops(value: Any) -> tuple[str, ...]:
         )
     if not all(isinstance(stop, str) and 0 < len(stop) <= 256 for stop in stops):
         raise BadRequestError("stop holds something else than strings of 1 to 256 letters", param="stop")
-    return tuple(stops)
+    return tuple(_clean(stop, "stop") for stop in stops)
 
 
 def _field(body: Mapping[str, Any], name: str, kind: type, default: Any) -> Any:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,11 @@ class Look:
     step: int
     task: tuple[float | None, ...]
 
+    @classmethod
+    def of(cls, kept: Mapping[str, Any]) -> Look:
+        """From what `asdict` made of it, and JSON of that."""
+        return cls(kept["step"], tuple(kept["task"]))
+
 
 @dataclass(frozen=True)
 class Alarm:
@@ -26,6 +32,18 @@ class Alarm:
     on: bool
     reward_p: float
     held_out_p: float
+
+
+def verdict(looks: Sequence[Look], rewards: Sequence[tuple[int, float]]) -> dict[str, float]:
+    """What the log says of `alarm`: whether it is on (1 or 0), and the two p-values."""
+    found = alarm(looks, rewards)
+    if found is None:
+        return {}
+    return {
+        "alarm": float(found.on),
+        "alarm/reward_p": found.reward_p,
+        "alarm/held_out_p": found.held_out_p,
+    }
 
 
 def alarm(looks: Sequence[Look], rewards: Sequence[tuple[int, float]]) -> Alarm | None:

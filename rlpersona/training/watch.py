@@ -11,7 +11,7 @@ import numpy as np
 
 from rlpersona.rewards import Reward
 from rlpersona.tasks.identity import unit
-from rlpersona.training.alarm import Alarm, Look, alarm
+from rlpersona.training.alarm import Look, verdict
 from rlpersona.types import Question
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ class Watch:
 
     def load_state(self, looks: Sequence[dict[str, Any]]) -> None:
         """Go on from a checkpoint."""
-        self._looks = [Look(look["step"], tuple(look["task"])) for look in looks]
+        self._looks = [Look.of(look) for look in looks]
 
     @contextmanager
     def _apart(self, trainer: GRPO, step: int) -> Iterator[None]:
@@ -135,14 +135,7 @@ class Watch:
         rewards = [(row["step"], row["total"]) for row in trainer.state.log_history if "total" in row]
         for total in trainer._metrics["train"].get("total", ()):  # of the step that is being logged
             rewards.append((trainer.state.global_step, total))
-        found: Alarm | None = alarm(self._looks, rewards)
-        if found is None:
-            return {}
-        return {
-            "alarm": float(found.on),
-            "alarm/reward_p": found.reward_p,
-            "alarm/held_out_p": found.held_out_p,
-        }
+        return verdict(self._looks, rewards)
 
 
 def means(rows: Sequence[tuple[Any, ...]]) -> Iterator[tuple[str, float]]:

@@ -21,6 +21,7 @@ from rlpersona.errors import ModelError
 from rlpersona.training.packed.layout import Block, Layout
 
 NAME = "rlpersona-packed"
+OTHER_HEADS = ("summary_", "classifier_")  # before settings that a language model does not read
 
 
 class Reader(Protocol):
@@ -38,12 +39,11 @@ class Look:
         self.scale, self.window, self.cap = scale, window, cap
 
     def __call__(self, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None) -> Tensor:
-        """Tensors `(B, slots, heads, D)`; `mask` is additive, None: plainly causal."""
+        """Tensors `(B, slots, heads, D)`; `mask` is additive, of their dtype; None: plainly causal."""
         q, k, v = (x.transpose(1, 2) for x in (q, k, v))
         if (share := q.shape[1] // k.shape[1]) > 1:
             k, v = (x.repeat_interleave(share, dim=1) for x in (k, v))
         if self.cap is None:
-            mask = None if mask is None else mask.to(q.dtype)
             out = scaled_dot_product_attention(q, k, v, mask, is_causal=mask is None, scale=self.scale)
             return out.transpose(1, 2)
         scores = torch.tanh(q @ k.transpose(2, 3) * self.scale / self.cap) * self.cap
@@ -83,7 +83,7 @@ class Pass:
         (q1, q2), (k1, k2), (v1, v2) = parts
         if self._keep is not None:
             self._keep(layer, block, k1, v1)
-        among, after = block.masks(look.window)
+        among, after = block.masks(look.window, q.dtype)
         found = [look(q1, k1, v1, among).reshape(ahead, -1)]
         if rows:
             k3, v3 = (torch.cat([_spread(a, block), b], 1) for a, b in ((k1, k2), (v1, v2)))
@@ -164,9 +164,19 @@ def attend(
 
 
 def prepare(net: Any) -> None:
-    """Make a transformers model attend by `during`; it is of no use outside of it afterwards."""
+    """Make a transformers model attend by `during`; it is of no use outside of it afterwards.
+
+    Raises:
+        ModelError: attention that cannot be replaced, or dropout in the model itself: its draws would be
+            one stream for all conditions.
+    """
     from transformers import AttentionInterface
 
+    if rates := _dropout(net.config.get_text_config().to_dict()):
+        raise ModelError(
+            f"{type(net).__name__} has dropout of its own ({rates}), which packs do not know",
+            "Set it to 0 in the model's config.json, or train it unpacked: packed=false.",
+        )
     AttentionInterface.register(NAME, attend)
     try:
         net.set_attn_implementation(NAME)
@@ -175,3 +185,12 @@ def prepare(net: Any) -> None:
             f"{type(net).__name__} does not let its attention be replaced: {error}",
             "Train it unpacked: packed=false.",
         ) from error
+
+
+def _dropout(config: dict[str, Any]) -> str:
+    """The rates in a config that are not 0, but for those of other heads."""
+    return ", ".join(
+        f"{name}={rate}"
+        for name, rate in config.items()
+        if "drop" in name and isinstance(rate, float) and rate and not name.startswith(OTHER_HEADS)
+    )

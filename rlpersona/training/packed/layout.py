@@ -31,9 +31,10 @@ class Group:
 class Block:
     """The stretch `begin:end` of a sequence as rows: G prompts of P slots, R completions of C slots.
 
-    Rows are padded at the right. `take` (G P + R C) has the token of each slot, counted from `begin`,
-    and 0 where it is padding (`real` is 0 there); `back` has the slot of each token, and the one after
-    the last for idle tokens. `group` (R) is the prompt of each completion.
+    Rows are padded at the right. `take` (G P + R C) has the token of each slot, counted from `begin`;
+    where it is padding (`real` is 0 there) the first of the row's prompt, as a mask cannot keep out
+    what another condition's overflow left behind (0 * inf). `back` has the slot of each token, and the
+    one after the last for idle tokens. `group` (R) is the prompt of each completion.
     """
 
     begin: int
@@ -47,25 +48,28 @@ class Block:
     each: int | None  # the completions of every prompt, where they are as many
     lengths: Tensor  # of the prompts (G)
     group: Tensor
-    _masks: dict[int | None, tuple[Tensor | None, Tensor | None]] = field(default_factory=dict)
+    _masks: dict[tuple[int | None, torch.dtype], tuple[Tensor | None, Tensor | None]] = field(
+        default_factory=dict
+    )
 
-    def masks(self, window: int | None) -> tuple[Tensor | None, Tensor | None]:
+    def masks(self, window: int | None, dtype: torch.dtype) -> tuple[Tensor | None, Tensor | None]:
         """What prompts and completions may look at, `(1, 1, P, P)` and `(R, 1, C, P + C)`, additive.
 
         None stands for plainly causal. `window`: how many tokens a layer looks back, itself included.
         """
-        if window not in self._masks:
-            self._masks[window] = (self._among_prompts(window), self._of_completions(window))
-        return self._masks[window]
+        key = (window, dtype)
+        if key not in self._masks:
+            self._masks[key] = (self._among_prompts(*key), self._of_completions(*key))
+        return self._masks[key]
 
-    def _among_prompts(self, window: int | None) -> Tensor | None:
+    def _among_prompts(self, window: int | None, dtype: torch.dtype) -> Tensor | None:
         if window is None or window >= self.prompts[1]:
             return None
         at = torch.arange(self.prompts[1], device=self.take.device)
         behind = at[:, None] - at
-        return additive((behind >= 0) & (behind < window))[None, None]
+        return additive((behind >= 0) & (behind < window), dtype)[None, None]
 
-    def _of_completions(self, window: int | None) -> Tensor | None:
+    def _of_completions(self, window: int | None, dtype: torch.dtype) -> Tensor | None:
         rows, width = self.completions
         if not rows:
             return None
@@ -77,7 +81,7 @@ class Block:
         behind = (start + steps)[:, :, None] - keys[:, None]
         seen = behind >= 0
         seen[:, :, : self.prompts[1]] &= (slots < start)[:, None]
-        return additive(seen if window is None else seen & (behind < window))[:, None]
+        return additive(seen if window is None else seen & (behind < window), dtype)[:, None]
 
 
 @dataclass(frozen=True)
@@ -159,9 +163,9 @@ def lay_out(
     )
 
 
-def additive(seen: Tensor) -> Tensor:
+def additive(seen: Tensor, dtype: torch.dtype) -> Tensor:
     """0 where there is something to see, -inf elsewhere."""
-    return torch.zeros(seen.shape, device=seen.device).masked_fill_(~seen, -torch.inf)
+    return torch.zeros(seen.shape, dtype=dtype, device=seen.device).masked_fill_(~seen, -torch.inf)
 
 
 def _block(
@@ -174,9 +178,10 @@ def _block(
     real = torch.zeros(slots, 1)
     back = torch.full((end - begin,), slots, dtype=torch.long)
     first = 0
-    for pieces, step in ((prompts, width), (texts, room)):
-        for start, size in pieces:
+    for pieces, step, rows in ((prompts, width, range(len(prompts))), (texts, room, owners)):
+        for (start, size), row in zip(pieces, rows, strict=True):
             at = torch.arange(start - begin, start - begin + size)
+            take[first : first + step] = prompts[row][0] - begin
             take[first : first + size] = at
             real[first : first + size] = 1
             back[at] = torch.arange(first, first + size)

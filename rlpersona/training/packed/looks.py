@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from rlpersona.training.alarm import Look, alarm
+from rlpersona.training.alarm import Look
 from rlpersona.training.kl import k3
 from rlpersona.training.packed.layout import Group
 from rlpersona.training.packed.member import Member, Row
@@ -40,18 +40,6 @@ def look(network: Network, writer: Writer, members: Sequence[Member], step: int)
         member.looks.append(Look(step, tuple(row[2] for row in rows)))
         found[member.index] = dict(means(rows))
     return found
-
-
-def verdict(member: Member, now: Sequence[tuple[int, float]]) -> Row:
-    """The alarm, once there were looks enough; `now` is the step that is not logged yet."""
-    found = alarm(member.looks, [*member.totals, *now])
-    if found is None:
-        return {}
-    return {
-        "alarm": float(found.on),
-        "alarm/reward_p": found.reward_p,
-        "alarm/held_out_p": found.held_out_p,
-    }
 
 
 def _distances(network: Network, index: int, groups: Sequence[Group]) -> list[float]:

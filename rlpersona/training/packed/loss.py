@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from rlpersona.config.training import GRPORecipe
+from rlpersona.training.kl import k3
 
 CLIP = 0.2  # of the ratio (TRL's epsilon)
 MOST = 3.0  # by which a completion may have become likelier than it was drawn (TRL's)
@@ -61,7 +62,7 @@ def token_losses(
     loss = -torch.min(ratio * advantage, ratio.clamp(1 - CLIP, 1 + CLIP) * advantage) * trust
     if ref is None:
         return loss
-    return loss + beta * (torch.exp(ref - logps) - (ref - logps) - 1)
+    return loss + beta * k3(ref - logps)
 
 
 def correction(old: Tensor, drawn: Tensor, row: Tensor, rows: int) -> Tensor:

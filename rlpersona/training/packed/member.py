@@ -93,7 +93,7 @@ class Member:
         """Go on from a checkpoint."""
         if state["error"] is not None:
             self.error = RunError(*state["error"])
-        self.looks = [Look(look["step"], tuple(look["task"])) for look in state["looks"]]
+        self.looks = [Look.of(look) for look in state["looks"]]
         self.totals = [(int(step), float(total)) for step, total in state["totals"]]
         self.last = state["last"]
 

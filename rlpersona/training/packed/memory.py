@@ -8,6 +8,7 @@ from typing import Any
 from rlpersona.config import GRPOConfig
 from rlpersona.errors import ConfigError, ModelError
 from rlpersona.models.locate import load_failure, locate
+from rlpersona.models.vllm import cached_numbers
 from rlpersona.training.arguments import lora_config
 from rlpersona.training.start import Start
 
@@ -36,23 +37,21 @@ def need(config: GRPOConfig, *, cuda: bool) -> Need:
     logits that draw a token, and on a GPU, where all conditions share a pass, its activations. Where
     vLLM writes, cache and drawing are its own, in memory that `free_memory` leaves to it.
     """
+    import torch
+
+    from rlpersona.training.packed.updates import slice_groups
+
     net = _hollow(config)
     shape, recipe = net.config.get_text_config(), config.recipe
-    width = 2 if cuda else 4
-    heads = shape.num_attention_heads
-    kept = (
-        2
-        * getattr(shape, "num_key_value_heads", heads)
-        * getattr(shape, "head_dim", shape.hidden_size // heads)
-    )
-    layers, rows = shape.num_hidden_layers, recipe.batch
-    cache = rows * (PROMPT + recipe.max_completion) * layers * kept * width
+    auto = 2 if cuda else 4
+    width = auto if config.model.dtype == "auto" else getattr(torch, config.model.dtype).itemsize
+    rows = recipe.batch
+    cache = rows * (PROMPT + recipe.max_completion) * cached_numbers(shape) * width
     drawing = rows * shape.vocab_size * (4 + 4 + 8)
     inner = getattr(shape, "intermediate_size", None) or 4 * shape.hidden_size
-    token = layers * (12 * shape.hidden_size + 5 * inner) * width
-    slice_rows = recipe.micro_batch or rows
-    prompts = slice_rows // recipe.num_generations + 1
-    passing = token * (slice_rows * recipe.max_completion + prompts * PROMPT)
+    token = shape.num_hidden_layers * (12 * shape.hidden_size + 5 * inner) * width
+    prompts = slice_groups(recipe)
+    passing = token * prompts * (recipe.num_generations * recipe.max_completion + PROMPT)
     weights = sum(p.numel() for p in net.parameters()) * width
     adapter = ADAM * 4 * _adapter_size(net, config)
     once, each = weights, adapter + (0 if recipe.rollouts == "vllm" else cache + drawing)

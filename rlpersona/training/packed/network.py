@@ -67,20 +67,22 @@ class Network:
         """Log-probabilities (nats) of the layout's tokens at `temperature`, and entropies if asked."""
         hidden = self.hidden(layout.ids, layout.positions, here, attention.Pass(layout))
         found: tuple[Tensor, Tensor] = _Logps.apply(  # type: ignore[no-untyped-call]
-            hidden[layout.at], layout.labels, self
+            hidden[layout.at], layout.labels, self, entropy
         )
         return found[0], found[1] if entropy else None
 
 
 class _Logps(torch.autograd.Function):
-    """Log-probabilities and entropies of tokens; never holds more than a chunk of logits.
+    """Log-probabilities of tokens, and entropies if asked; never holds more than a chunk of logits.
 
     The gradient of log p(label) by the hidden state, `(W[label] - sum_v p_v W_v) / T`, is made on the
     way forward and kept: one vector a token instead of one logit for each word of the vocabulary.
     """
 
     @staticmethod
-    def forward(ctx: Any, hidden: Tensor, labels: Tensor, network: Network) -> tuple[Tensor, Tensor]:
+    def forward(
+        ctx: Any, hidden: Tensor, labels: Tensor, network: Network, entropy: bool
+    ) -> tuple[Tensor, Tensor]:
         head = network.net.get_output_embeddings()
         weight, warmth = head.weight, network.temperature
         logps, entropies = (torch.empty(len(hidden), device=hidden.device) for _ in range(2))
@@ -91,8 +93,11 @@ class _Logps(torch.autograd.Function):
             raw = torch.nn.functional.linear(hidden[own], weight, head.bias).float()
             logits, derivative = network.shaped(raw)
             scores = (logits if warmth == 1.0 else logits / warmth).log_softmax(-1)
-            p, wanted = scores.exp(), labels[own]
+            wanted = labels[own]
             logps[own] = scores.gather(1, wanted[:, None])[:, 0]
+            if slope is None and not entropy:
+                continue
+            p = scores.exp()
             entropies[own] = -torch.linalg.vecdot(p, scores)
             if slope is not None:
                 slope[own] = _slope(p, wanted, weight, derivative, warmth)
@@ -101,9 +106,9 @@ class _Logps(torch.autograd.Function):
         return logps, entropies
 
     @staticmethod
-    def backward(ctx: Any, g: Tensor, _: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, g: Tensor, _: Tensor) -> tuple[Tensor, None, None, None]:
         (slope,) = ctx.saved_tensors
-        return g[:, None].to(slope.dtype) * slope, None, None
+        return g[:, None].to(slope.dtype) * slope, None, None, None
 
 
 def _slope(

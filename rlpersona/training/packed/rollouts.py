@@ -77,7 +77,8 @@ class _Decoder:
         self.logits = network.logits(hidden[layout.ends])[owner]
         self.position = (layout.positions[layout.ends] + 1)[owner]
         slots = torch.arange(width, device=device)
-        self.unseen = additive(slots[None] < self.position[:, None])
+        self.unseen = additive(slots[None] < self.position[:, None], hidden.dtype)
+        self._masks: dict[int | None, Tensor] = {}  # of this step, by window
         self.uniforms = torch.cat([one.uniforms for one in asked]).to(device)
         self.owner = torch.tensor(
             [at for at, one in enumerate(asked) for _ in range(len(one.prompts) * one.each)]
@@ -85,6 +86,7 @@ class _Decoder:
         self.alive = torch.arange(len(owner), device=device)
         self.ends = torch.tensor(sorted(ends), device=device)
         self.width, self.step = width, 0
+        self._here = self._rows()
 
     def run(self, cap: int) -> list[list[list[int]]]:
         written: list[tuple[Tensor, Tensor]] = []
@@ -103,7 +105,7 @@ class _Decoder:
         return self._collected(written)
 
     def _drop(self, live: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Keep the live rows, and of each condition at least some, as they are."""
+        """Keep the live rows, and of those that have ended as many as make `LEAST`, in their order."""
         kept = live.clone()
         short = LEAST - int(live.sum())
         if short > 0:
@@ -113,33 +115,46 @@ class _Decoder:
         self.unseen = self.unseen[rows]
         for cache in self.caches.values():
             cache.select(rows)
+        self._here = self._rows()
         return tokens[rows], live[rows]
 
-    def _advance(self, tokens: Tensor) -> None:
-        """Read one token of each row."""
+    def _rows(self) -> Pass:
+        """Whose rows lie where in the batch."""
         spans, begin = [], 0
         counts = torch.bincount(self.owner[self.alive.cpu()], minlength=len(self.asked)).tolist()
         for one, count in zip(self.asked, counts, strict=True):
             if count:
                 spans.append((one.condition, begin, begin + count))
             begin += count
-        here = Pass(spans, self.network.together)
-        hidden = self.network.hidden(tokens, self.position, here, self._attend)
+        return Pass(spans, self.network.together)
+
+    def _advance(self, tokens: Tensor) -> None:
+        """Read one token of each row."""
+        self._masks.clear()
+        hidden = self.network.hidden(tokens, self.position, self._here, self._attend)
         self.logits = self.network.logits(hidden)
         self.position = self.position + 1
         self.step += 1
 
     def _attend(self, layer: int, q: Tensor, k: Tensor, v: Tensor, look: attention.Look) -> Tensor:
         keys, values = self.caches[layer].append(k, v, self.step)
-        unseen = self.unseen
-        mask = torch.cat([unseen, unseen.new_zeros(len(unseen), self.step + 1)], 1)
-        if look.window is not None:
-            slots = torch.arange(self.width, device=q.device).expand(len(q), -1)
-            start = self.position[:, None] - self.step
-            own = start + torch.arange(self.step + 1, device=q.device)
-            behind = self.position[:, None] - torch.cat([slots, own], 1)
-            mask = mask.masked_fill(behind >= look.window, -torch.inf)
-        return look(q[:, None], keys, values, mask[:, None, None])[:, 0]
+        # Queries that share a head's keys stand beside each other as slots: the keys are not repeated.
+        slots = q.reshape(len(q), keys.shape[2], -1, q.shape[2]).transpose(1, 2)
+        return look(slots, keys, values, self._mask(look.window)).transpose(1, 2).flatten(1, 2)
+
+    def _mask(self, window: int | None) -> Tensor:
+        """What the token under way may look at, `(rows, 1, 1, slots)`, additive."""
+        if window not in self._masks:
+            unseen, steps = self.unseen, self.step + 1
+            mask = torch.cat([unseen, unseen.new_zeros(len(unseen), steps)], 1)
+            if window is not None:
+                slots = torch.arange(self.width, device=mask.device).expand(len(mask), -1)
+                start = self.position[:, None] - self.step
+                own = start + torch.arange(steps, device=mask.device)
+                behind = self.position[:, None] - torch.cat([slots, own], 1)
+                mask = mask.masked_fill(behind >= window, -torch.inf)
+            self._masks[window] = mask[:, None, None]
+        return self._masks[window]
 
     def _collected(self, written: Sequence[tuple[Tensor, Tensor]]) -> list[list[list[int]]]:
         texts: list[list[int]] = [[] for _ in range(len(self.owner))]

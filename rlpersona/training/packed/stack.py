@@ -153,13 +153,12 @@ class Stacked(nn.Module):
         here = self._stack[0].now
         if here is None:
             return linear(x, self.weight, self.base.bias)
-        rate = self._stack[0].rate if self.training else 0.0
         flat = x.reshape(-1, x.shape[-1])
         if not torch.is_grad_enabled():
             plain = linear(flat, self.weight, self.base.bias)
             add_adapters(plain, flat, self, here)
             return plain.view(*x.shape[:-1], -1)
-        keep = _kept(flat, here, rate) if rate and here.dropout else None
+        keep = _kept(flat, here, self._stack[0].rate) if here.dropout else None
         out: Tensor = _Linear.apply(flat, self._leaf, keep, self, here)  # type: ignore[no-untyped-call]
         return out.view(*x.shape[:-1], -1)
 

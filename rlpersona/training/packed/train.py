@@ -10,16 +10,17 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
 from rlpersona.errors import ConfigError, PersonaError
+from rlpersona.training.alarm import verdict
 from rlpersona.training.checkpoints import FolderCheckpoints
 from rlpersona.training.grpo import GRPOJob, check, total_steps
 from rlpersona.training.job import OnStep
 from rlpersona.training.packed import attention, state
-from rlpersona.training.packed.looks import look, verdict
+from rlpersona.training.packed.looks import look
 from rlpersona.training.packed.member import Member, Row
 from rlpersona.training.packed.network import Network
 from rlpersona.training.packed.sharing import refusal, shared
@@ -52,7 +53,8 @@ def train_packed(
         DataError, ModelError: as `train_grpo`.
     """
     pack = _Pack(jobs, checkpoints, on_steps, {} if times is None else times)
-    return pack.run()
+    with closing(pack.writer):
+        return pack.run()
 
 
 class _Pack:
@@ -94,12 +96,11 @@ class _Pack:
         self._resume()
         begun, clock = self.step, time.perf_counter()
         if self.step == 0 and self._watched:
-            for index, row in self._look().items():
+            for index, row in self._look({}).items():
                 self.members[index].report({"step": 0, **row})
         while self.step < self.steps and self.live:
             self._advance()
         seconds = time.perf_counter() - clock
-        self.writer.close()
         for member in self.live:
             self.network.stack.save(member.index, member.job.out / "adapter", self.lineage)
         return [self._outcome(member, begun, seconds) for member in self.members]
@@ -162,13 +163,14 @@ class _Pack:
                 )
                 self.batch[member.index] = batch
 
-    def _look(self, rows: dict[int, Row] | None = None) -> dict[int, Row]:
+    def _look(self, rows: dict[int, Row]) -> dict[int, Row]:
+        """Measures of the held-out prompts; `rows` are those of the last update, not logged yet."""
         with self.clocked("looks"):
             found = look(self.network, self.writer, self.live, self.step)
-        for member in self.live if rows is not None else ():
-            total = rows[member.index].get("total") if rows else None
+        for member in self.live:
+            total = rows.get(member.index, {}).get("total")
             now = [] if total is None else [(self.step, total)]
-            found[member.index] |= verdict(member, now)
+            found[member.index] |= verdict(member.looks, [*member.totals, *now])
         return found
 
     def _keep(self) -> None:
@@ -220,7 +222,6 @@ def _loaded(job: GRPOJob, seeds: Sequence[int]) -> tuple[Network, Writer]:
     cuda = job.start.on_cuda
     stack = Stack(net, recipe.lora, seeds, "cuda" if cuda else "cpu")
     attention.prepare(net)
-    net.train()
     network = Network(net, stack, recipe.temperature, together=cuda)
     if recipe.rollouts == "vllm":
         from rlpersona.training.packed.engine import EngineWriter
@@ -239,7 +240,10 @@ def _check(jobs: Sequence[GRPOJob]) -> None:
                 f"this training cannot be packed: {why}", "Train it unpacked: packed=false."
             )
         check(job)
-    if len({shared(job.config) for job in jobs}) > 1:
+    alike = {
+        (shared(job.config), job.start.adapters, total_steps(job.config, len(job.train))) for job in jobs
+    }
+    if len(alike) > 1:
         raise ConfigError(
             "these trainings cannot share a pack: they differ in more than reward, seed, scale_rewards"
             " and name",

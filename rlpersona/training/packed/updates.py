@@ -147,17 +147,20 @@ def _passes(network: Network, members: Sequence[Member]) -> Iterator[tuple[int, 
     """Slices of groups, of all conditions in one pass or of each in its own."""
     recipe = members[0].job.config.recipe
     groups = recipe.batch // recipe.num_generations
-    each = max(1, (recipe.micro_batch or recipe.batch) // recipe.num_generations)
-    for number in range(-(-groups // each)):
+    for number in range(-(-groups // slice_groups(recipe))):
         if network.together:
             yield number, list(members)
         else:
             yield from ((number, [member]) for member in members)
 
 
+def slice_groups(recipe: GRPORecipe) -> int:
+    """How many groups of a condition are in one pass; a group is never cut."""
+    return max(1, (recipe.micro_batch or recipe.batch) // recipe.num_generations)
+
+
 def _slice(member: Member, batch: Batch, number: int) -> list[Group]:
-    recipe = member.job.config.recipe
-    each = max(1, (recipe.micro_batch or recipe.batch) // recipe.num_generations)
+    each = slice_groups(member.job.config.recipe)
     return batch.groups[number * each : (number + 1) * each]
 
 
@@ -193,8 +196,8 @@ def _terms(
         batch, recipe = batches[member.index], member.job.config.recipe
         mine, now = logps[own], logps[own].detach()
         old = batch.old.setdefault(number, now)
-        size = max(1, (recipe.micro_batch or recipe.batch) // recipe.num_generations)
-        row = layout.row[own] - layout.row[own.start] + number * size * recipe.num_generations
+        first = number * slice_groups(recipe) * recipe.num_generations
+        row = layout.row[own] - layout.row[own.start] + first
         ref = batch.ref.get(number)
         trust = _trust(batch, old, row, number)
         losses = token_losses(mine, old, ref, batch.advantages[row], recipe.beta, trust)

@@ -26,6 +26,7 @@ from rlpersona.serving.playground import read_choice
 from rlpersona.serving.wire import BadRequestError
 
 ASKED = (("user", "What is 2 + 2?"),)
+NESTED = json.loads("[" * 900 + "]" * 900)
 SEEN = Seen(
     ASKED,
     Side("Four.", "persona:Marie Curie", "chatcmpl-1", "stop", {"persona": "Marie Curie"}),
@@ -237,6 +238,7 @@ def _turn(role: Any, content: Any) -> dict[str, Any]:
         ({"left": {"text": "x\0", "model": "base"}}, "holds a NUL"),
         ({"left": {"text": "x", "model": "base", "rlpersona": [1]}}, "no small object"),
         ({"left": {"text": "x", "model": "base", "rlpersona": {"x": "y" * 9999}}}, "no small object"),
+        ({"left": {"text": "x", "model": "base", "rlpersona": {"x": NESTED}}}, "no small object"),
         (
             {"left": {"text": "x", "model": "base", "rlpersona": {"x": float("nan")}}},
             "not JSON compliant",

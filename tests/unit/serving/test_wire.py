@@ -70,8 +70,11 @@ def test_the_newer_names_mean_the_same() -> None:
         ({"n": 1000}, "n=1000"),
         ({"logprobs": True}, "logprobs=True"),
         ({"tools": [{}]}, "tools="),
+        ({"top_k": 5}, "top_k=5 is not supported"),
+        ({"repetition_penalty": 1.1}, "repetition_penalty=1.1"),
         ({"stop": [""]}, "stop"),
         ({"stop": ["a"] * 5}, "stop"),
+        ({"stop": ["a", "\ud800"]}, "stop holds half of a surrogate pair"),
         ({"stream": "yes"}, "stream='yes'"),
         ({"stream_options": 1}, "stream_options=1"),
     ],
@@ -80,6 +83,13 @@ def test_what_cannot_be_done_is_refused_by_name(change: dict[str, Any], told: st
     with pytest.raises(BadRequestError, match=told) as caught:
         read_request({**CHAT, **change}, True, CAP)
     assert status_of(caught.value) == 400
+
+
+@pytest.mark.parametrize("temperature", [0, -0.0, 1e-7, 1e-40, 5e-324])
+def test_next_to_no_temperature_is_none(temperature: float) -> None:
+    """Divided by less, logits of float32 are infinite and the draw is of NaNs."""
+    assert read_request({**CHAT, "temperature": temperature}, True, CAP).temperature == 0
+    assert read_request({**CHAT, "temperature": 1e-5}, True, CAP).temperature == 1e-5
 
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[1]", b"3", b'"x"', b"\xff{}", b"[" * 100_000])

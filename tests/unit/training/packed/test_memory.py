@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
+from transformers import MixtralConfig
 
 from rlpersona.config import GRPOConfig
 from rlpersona.errors import ConfigError, ModelError
 from rlpersona.training.packed.memory import Need, free_memory, need
 from rlpersona.training.packed.stack import Stack
 from rlpersona.training.start import load_start
+from tests.unit.training.packed.families import SMALL
 from tests.unit.training.stages import NANO
 
 
@@ -35,6 +39,35 @@ def test_a_gpu_holds_the_activations_of_all_and_two_bytes_a_weight() -> None:
     cpu, gpu = (need(config(), cuda=cuda) for cuda in (False, True))
     assert gpu.once < cpu.once
     assert gpu.each > cpu.each / 2
+
+
+def test_a_dtype_that_was_asked_for_counts() -> None:
+    plain, exact = (
+        need(GRPOConfig(model={"name": "nano", "dtype": dtype}), cuda=True)
+        for dtype in ("auto", "float32")
+    )
+    assert exact.once == 2 * plain.once
+    assert exact.each > plain.each
+
+
+def test_a_group_is_never_cut() -> None:
+    whole, half = (need(config(micro_batch=rows, num_generations=8), cuda=True) for rows in (8, 4))
+    assert whole.each == half.each
+
+
+def test_a_config_may_leave_the_size_of_a_head_open(tmp_path: Path) -> None:
+    """As Mixtral's does."""
+    shape = {name: value for name, value in SMALL.items() if name != "head_dim"}
+    MixtralConfig(**shape, num_local_experts=2).save_pretrained(tmp_path)
+    for name in ("tokenizer.json", "model.safetensors"):
+        (tmp_path / name).touch()
+    model = {"name": str(tmp_path)}
+    one, two = (
+        need(GRPOConfig(model=model, recipe={"batch": batch, "micro_batch": 8}), cuda=False)
+        for batch in (8, 16)
+    )
+    cache = (256 + 96) * 2 * 2 * 2 * 8 * 4  # two layers, two heads of 8
+    assert two.each - one.each == 8 * (cache + 64 * 16)
 
 
 def test_the_cache_of_vllm_is_its_own() -> None:

@@ -129,6 +129,35 @@ def test_a_base_in_bfloat16_has_adapters_in_float32(together: bool) -> None:
         assert torch.nn.functional.cosine_similarity(a, b, dim=0) > 0.99
 
 
+@pytest.mark.parametrize("together", [False, True], ids=["each", "batched"])
+def test_a_condition_whose_numbers_overflow_spoils_no_other(together: bool) -> None:
+    """Its padding, its keys and its gradients stay its own, also where all share the passes."""
+    found = []
+    for broken in (False, True):
+        net = family("llama")
+        stack = stirred(Stack(net, LORA, [0] * CONDITIONS))
+        attention.prepare(net)
+        if broken:
+            stack.weights[0] = torch.inf
+        network = Network(net, stack, temperature=1.0, together=together)
+        groups = some_groups(64)
+        layout = network.layout(list(enumerate(groups)))
+        logps, _ = network.logps(layout, Pass(layout.spans, together))
+        logps.sum().backward()
+        asked = [
+            Asked(k, [group.prompt for group in own], 2, streams(0, 0, 4, 6))
+            for k, own in enumerate(groups)
+        ]
+        texts = complete(network, asked, frozenset({3}), 6)
+        first = sum(len(text) for group in groups[0] for text in group.completions)
+        assert bool(logps[:first].isnan().any()) is broken
+        found.append((logps[first:].detach(), stack.grads[1:], texts[1:]))
+    (logps, grads, texts), (others_logps, others_grads, others_texts) = found
+    torch.testing.assert_close(others_logps, logps)
+    torch.testing.assert_close(others_grads, grads)
+    assert others_texts == texts
+
+
 @pytest.mark.filterwarnings("ignore:fan_in_fan_out:UserWarning")
 @pytest.mark.parametrize("name", FAMILIES)
 def test_greedy_completions_are_those_of_transformers(name: str) -> None:
@@ -228,3 +257,11 @@ def test_attention_of_another_kind_is_refused() -> None:
 
     with pytest.raises(ModelError, match="do not know"):
         attention.attend(Sinks(), *(torch.zeros(1, 1, 1, 1),) * 3, s_aux=torch.zeros(1))
+
+
+@pytest.mark.filterwarnings("ignore:fan_in_fan_out:UserWarning")
+def test_a_base_with_dropout_of_its_own_is_refused() -> None:
+    net = family("gpt2")
+    net.config.resid_pdrop = 0.1
+    with pytest.raises(ModelError, match=r"dropout of its own \(resid_pdrop=0.1\)"):
+        attention.prepare(net)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from rlpersona.rewards.reward import Reward
 from rlpersona.training.checkpoints import LocalCheckpoints
 from rlpersona.training.grpo import GRPOJob
 from rlpersona.training.packed.train import train_packed
+from rlpersona.training.packed.writing import StackWriter
 from tests.unit.training.packed.packs import a_pack, distance, packed, recorded
 from tests.unit.training.policies import Rows, grpo_job
 from tests.unit.training.stages import Stopped, same_weights
@@ -177,9 +179,26 @@ def test_what_cannot_be_packed_is_refused(
         packed([grpo_job(tmp_path, **settings)])
 
 
+def test_an_engine_is_closed_where_a_training_fails(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    closed = []
+    monkeypatch.setattr(StackWriter, "close", closed.append)
+    with pytest.raises(InterruptedError):
+        packed(a_pack(tmp_path, (0,), checkpoint_every=1), Stopped(tmp_path / "kept"))
+    assert len(closed) == 1
+
+
 def test_what_cannot_share_a_pack_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="differ in more than"):
         packed([grpo_job(tmp_path / "a"), grpo_job(tmp_path / "b", learning_rate=1e-5)])
+    one, other = (grpo_job(tmp_path / name, max_steps=None) for name in "ab")
+    for changed in (
+        {"train": other.train[:8]},  # fewer updates
+        {"start": replace(other.start, adapters=(("sft", tmp_path),))},
+    ):
+        with pytest.raises(ConfigError, match="differ in more than"):
+            packed([one, replace(other, **changed)])  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match="nothing to train"):
         train_packed([], LocalCheckpoints(tmp_path))
     job = grpo_job(tmp_path)
