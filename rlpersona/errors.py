@@ -144,6 +144,11 @@ class ConflictError(PersonaError):
     exit_code = 17
 
 
+def first_line(error: BaseException) -> str:
+    """The first line of what an error says, or its class where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """`"Did you mean 'nano'?"` for the nearest known word, else the list of what is known."""
     names = sorted(known)

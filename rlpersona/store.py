@@ -26,6 +26,7 @@ from __future__ import annotations
 import errno
 import fcntl
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -45,7 +46,7 @@ from rlpersona.errors import (
     StorageError,
     did_you_mean,
 )
-from rlpersona.storage import Mirror, names_at, open_place, uri_of
+from rlpersona.storage import RECORD, Mirror, names_at, open_place, uri_of
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,6 +57,8 @@ if TYPE_CHECKING:
 CONFIG, PROVENANCE, METRICS, EVENTS = "config.yaml", "provenance.json", "metrics.jsonl", "events.parquet"
 PERSONAS, VALIDATION, SUMMARY = "personas.parquet", "validation.parquet", "summary.json"
 REPORT, KEPT = "report.html", ".kept"
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -210,8 +213,8 @@ def opened(root: Path, config: Config, *, resume: bool = False) -> Iterator[Run]
 
 
 def is_foreign(folder: Path) -> bool:
-    """Whether a folder holds anything but a lock."""
-    return folder.is_dir() and any(path.name != ".lock" for path in folder.iterdir())
+    """Whether a folder holds anything but a lock and what a mirror notes."""
+    return folder.is_dir() and any(path.name not in (".lock", RECORD) for path in folder.iterdir())
 
 
 def refuse_changes(run: Run, values: Mapping[str, Any]) -> None:
@@ -278,8 +281,11 @@ def publish(root: Path) -> None:
     for folder in root.iterdir() if uri_of(root) else ():
         mirror = mirror_of(Run(folder)) if folder.is_dir() else None
         if mirror is not None and mirror.stale():
-            with locked(Run(folder)):
-                pass
+            try:
+                with locked(Run(folder)):
+                    pass
+            except RunLockedError as error:  # whoever works on it copies it
+                log.warning("%s", error)
 
 
 @contextmanager

@@ -30,7 +30,8 @@ HEAD = '<?xml version="1.0" encoding="UTF-8"?>'
 class Objects:
     """Keys (`bucket/path`) and what they hold."""
 
-    def __init__(self) -> None:
+    def __init__(self, slow: float) -> None:
+        self.slow = slow
         self.kept: dict[str, tuple[bytes, float]] = {}
         self.parts: dict[str, dict[int, bytes]] = {}
         self.seen: Counter[str] = Counter()
@@ -84,6 +85,7 @@ class Objects:
         body = await content(request)
         tag = {"ETag": f'"{hashlib.md5(body).hexdigest()}"'}
         if "partNumber" in request.query:
+            await asyncio.sleep(self.slow)
             self.parts[request.query["uploadId"]][int(request.query["partNumber"])] = body
         else:
             self.kept[key + "/" * request.path.endswith("/")] = (body, time.time())
@@ -153,9 +155,9 @@ def fault(status: int, code: str) -> web.Response:
 
 
 @contextmanager
-def s3_server() -> Iterator[str]:
-    """`127.0.0.1:PORT` of a server that is up."""
-    command = [sys.executable, str(Path(__file__).resolve())]
+def s3_server(slow: float = 0) -> Iterator[str]:
+    """`127.0.0.1:PORT` of a server that is up; a part of a long object takes `slow` seconds."""
+    command = [sys.executable, str(Path(__file__).resolve()), str(slow)]
     process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdin
     assert process.stdout
@@ -173,10 +175,10 @@ def requests_seen(endpoint: str) -> Counter[str]:
         return Counter(json.load(answer))
 
 
-async def serve() -> None:
+async def serve(slow: float) -> None:
     """Serve until standard input ends; the port is the first line on standard output."""
     app = web.Application(client_max_size=2**30)
-    app.router.add_route("*", "/{path:.*}", Objects().answer)
+    app.router.add_route("*", "/{path:.*}", Objects(slow).answer)
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
@@ -186,4 +188,4 @@ async def serve() -> None:
 
 
 if __name__ == "__main__":
-    asyncio.run(serve())
+    asyncio.run(serve(float(sys.argv[1])))

@@ -50,9 +50,10 @@ class RunsFolder(click.ParamType[Path]):
         self, value: str | Path, param: click.Parameter | None, ctx: click.Context | None
     ) -> Path:
         """The folder; what the command leaves in a URI's is copied there when the command ends."""
-        if "://" not in str(value):
+        from rlpersona.storage import is_uri, local_root
+
+        if not is_uri(str(value)):
             return Path(value)
-        from rlpersona.storage import local_root
         from rlpersona.store import publish
 
         root = local_root(value)

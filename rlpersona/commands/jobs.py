@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import re
 import shlex
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields
+from functools import wraps
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +21,13 @@ from rlpersona.commands.submission import (
     again,
     begin,
     follow,
+    refuse_key_file,
     refuse_words,
     rehearsed,
 )
 from rlpersona.commands.variables import refuse_keys, variables
 from rlpersona.errors import ConfigError
+from rlpersona.resolve import read_file
 from rlpersona.storage import uri_of
 
 # The words that work on a run of each experiment; labels need their judge as well.
@@ -39,8 +43,30 @@ COMMANDS = {
 JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 
-def job_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """What `submit` and `resume` let a job be started with."""
+@dataclass(frozen=True)
+class Start:
+    """How `submit` and `resume` are told to start a job."""
+
+    env: tuple[str, ...]
+    env_file: Path | None
+    python: str
+    job: str | None
+    no_wait: bool
+
+    def variables(self) -> dict[str, str]:
+        """Those of the job; ConfigError for the value of a key."""
+        return variables(self.env, self.env_file, os.environ)
+
+
+def job_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The options of `Start`, which the command is handed as `start`."""
+
+    @wraps(command)
+    def with_start(*arguments: Any, **options: Any) -> None:
+        start = Start(**{one.name: options.pop(one.name) for one in fields(Start)})
+        command(*arguments, start=start, **options)
+
+    told: Callable[..., None] = with_start
     for option in (
         click.option("--no-wait", is_flag=True, help="Do not follow the job's log."),
         click.option("--id", "job", help="The job's id; made of the run's name if left out."),
@@ -52,8 +78,8 @@ def job_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="Variables for the job, one NAME=VALUE a line.",
         ),
     ):
-        command = option(command)
-    return command
+        told = option(told)
+    return told
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
@@ -68,10 +94,7 @@ def submit(
     words: tuple[str, ...],
     address: str | None,
     root: Path,
-    env: tuple[str, ...],
-    env_file: Path | None,
-    python: str,
-    **how: Any,
+    start: Start,
 ) -> None:
     """Run a command as a job of a Ray cluster, follow its log, end with its exit status.
 
@@ -86,16 +109,18 @@ def submit(
     """
     refuse_words(words)
     refuse_keys(words, os.environ)
-    refuse_id(how["job"])
-    given = variables(env, env_file, os.environ)
+    refuse_id(start.job)
+    given = start.variables()
     whole_program = context.find_root().command
     if "--dry-run" in words:
         whole_program.main(list(words), standalone_mode=False)
         return
     config = rehearsed(whole_program, words, root)
+    refuse_key_file(config)
     from rlpersona.runtime.jobs import Cluster
 
-    begin(Order(words, config, whole(root), given, python), Cluster(address), **how)
+    order = Order(words, config, whole(root), given, start.python)
+    begin(order, Cluster(address), start.job, start.no_wait)
 
 
 @click.command()
@@ -104,21 +129,10 @@ def submit(
 @job_options
 @runs_option
 @click.pass_context
-def resume(
-    context: click.Context,
-    /,
-    name: str,
-    address: str | None,
-    root: Path,
-    env: tuple[str, ...],
-    env_file: Path | None,
-    python: str,
-    **how: Any,
-) -> None:
+def resume(context: click.Context, /, name: str, address: str | None, root: Path, start: Start) -> None:
     """Go on with a run as it was configured: here, or with --address as a job of a cluster."""
     from rlpersona import store
 
-    seen = name in store.names(root)
     if address is None:
         run = store.find(root, name)
         words = words_for(experiment_of(run), name)
@@ -127,17 +141,18 @@ def resume(
     from rlpersona.runtime.jobs import Cluster
 
     cluster = Cluster(address)
-    refuse_id(how["job"])
-    if seen:
-        experiment, runs, before = experiment_of(store.find(root, name)), whole(root), ""
+    refuse_id(start.job)
+    config: Mapping[str, Any]
+    if name in store.names(root):
+        # All of it: files that it names must travel again.
+        config = read_file(store.find(root, name).folder / store.CONFIG)
+        runs, before = whole(root), ""
     else:
         about = cluster.find(name).about
-        experiment, runs = about.get("experiment", ""), about.get("runs", whole(root))
-        name, before = about.get("run", ""), about.get("words", "")
-    words = tuple(shlex.split(before)) if experiment not in COMMANDS else ()
-    words = (*words, "--resume") if words else words_for(experiment, name)
-    config = {"name": name, "experiment": experiment}
-    begin(Order(words, config, runs, variables(env, env_file, os.environ), python), cluster, **how)
+        config = {"name": about.get("run", ""), "experiment": about.get("experiment", "")}
+        runs, before = about.get("runs", whole(root)), about.get("words", "")
+    order = Order(going_on(config, before), config, runs, start.variables(), start.python)
+    begin(order, cluster, start.job, start.no_wait)
 
 
 @click.command()
@@ -172,13 +187,24 @@ def stop(name: str, address: str | None) -> None:
     click.echo(f"job {job.id}: {job.status.lower()}{again(job, cluster)}")
 
 
+def going_on(config: Mapping[str, Any], before: str) -> tuple[str, ...]:
+    """The command that goes on with the run of a config; `before` are the words of its job, if known."""
+    if config.get("experiment") in COMMANDS or not before:
+        return words_for(str(config.get("experiment", "bandit")), str(config["name"]))
+    words = tuple(shlex.split(before))
+    # Of the others only these words take --resume; the rest do again what is not there.
+    return words if words[:2] != ("label", "ai") or "--resume" in words else (*words, "--resume")
+
+
 def words_for(experiment: str, name: str) -> tuple[str, ...]:
     """The command that goes on with a run of an experiment."""
-    if experiment not in COMMANDS:
+    if experiment == "label":
         raise ConfigError(
             f"'{name}' holds preference pairs, and their judge is not part of a run's config.",
             f"rlpersona label ai {name} --resume --judge ...",
         )
+    if experiment not in COMMANDS:
+        raise ConfigError(f"How '{name or 'it'}' was begun is not known.", "Give its command again.")
     return (*COMMANDS[experiment], f"name={name}", "--resume")
 
 

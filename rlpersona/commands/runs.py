@@ -65,7 +65,7 @@ def with_jobs(root: Path, address: str) -> list[tuple[str, str, str]]:
         if name in here:
             result = result_of(root, name)
         elif known and known.about.get("run"):
-            result = f"in {known.about['runs']}"
+            result = f"in {known.about.get('runs', 'a folder that its job does not tell')}"
         else:
             result = known.command if known else ""
         rows.append((name, state, result))

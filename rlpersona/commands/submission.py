@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 FAMILIES = ("bandit", "label", "dpo", "grpo", "sweep", "axis", "evaluate", "nano", "serve")
 INTERRUPTED = 130
 SEPARATORS = re.compile(r"[=,\[\]\s]+")
-LONGEST_PATH = 200
+LONGEST_PATH = 200  # bytes
 
 address_option = click.option(
     "--address",
@@ -76,13 +76,26 @@ def refuse_words(words: Sequence[str]) -> None:
         )
 
 
+def refuse_key_file(config: Mapping[str, Any]) -> None:
+    """ConfigError for a token's file that would travel in the package."""
+    file = str(config.get("token_file") or "/")
+    if not file.startswith(("/", "~")):
+        raise ConfigError(
+            f"token_file={file}: a key does not travel, and a job starts in a folder of its own.",
+            "Give an absolute path on the cluster; the file is made if it is missing.",
+        )
+
+
 def rehearsed(root_command: click.Command, words: Sequence[str], root: Path) -> dict[str, Any]:
     """The config that the words mean, resolved here so that mistakes show before anything starts.
 
     Empty for a command without a config, and where it depends on a run that only the cluster sees.
     """
     if words[0] == "evaluate":
-        named = [word for word in words[1:] if "=" not in word and not word.startswith("-")]
+        from rlpersona.commands.evaluate import evaluate
+
+        known = evaluate.make_context("evaluate", [*words[1:]], resilient_parsing=True).params
+        named = [word for word in known.get("what") or () if "=" not in word]
         return {"name": named[0], "experiment": "evaluate"} if named else {}
     import yaml
 
@@ -185,7 +198,11 @@ def files_named(order: Order) -> dict[str, Path]:
     """The files here that the words or the config name; absolute paths are the cluster's own."""
     texts = {piece for word in order.words for piece in SEPARATORS.split(word)}
     texts |= set(strings(order.config))
-    paths = [Path(text) for text in sorted(texts) if text.isprintable() and len(text) < LONGEST_PATH]
+    paths = [
+        Path(text)
+        for text in sorted(texts)
+        if text.isprintable() and len(text.encode()) < LONGEST_PATH  # longer ones are prompts
+    ]
     return {
         path.as_posix(): path
         for path in paths

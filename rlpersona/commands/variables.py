@@ -19,6 +19,7 @@ BY_FILE = {name: f"{name}_FILE" for name in VARIABLES.values()} | {
     "WANDB_API_KEY": "NETRC",
     "RAY_AUTH_TOKEN": "RAY_AUTH_TOKEN_PATH",
 }
+URL_PASSWORD = re.compile(r"://[^/\s@]*:[^/\s@]+@")
 SHORTEST_KEY = 8
 
 
@@ -67,9 +68,9 @@ def refuse_keys(words: Sequence[str], environment: Mapping[str, str]) -> None:
 
 
 def is_key(text: str, environment: Mapping[str, str]) -> bool:
-    """Whether a text looks like a key, or holds one of those in the environment."""
+    """Whether a text looks like a key, has a password in a URL, or holds a key of the environment."""
     keys = (value for name, value in environment.items() if SECRET_NAME.search(name))
-    return bool(SECRET_VALUE.search(text)) or any(
+    return any(pattern.search(text) for pattern in (SECRET_VALUE, URL_PASSWORD)) or any(
         len(key) >= SHORTEST_KEY and key in text for key in keys
     )
 

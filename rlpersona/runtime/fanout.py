@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Hashable, Sequence
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from rlpersona.errors import ReplicaError
+from rlpersona.errors import ReplicaError, first_line
 from rlpersona.runtime.pool import deaths
 from rlpersona.runtime.replica import outcome_of, unwrap
 
@@ -31,8 +31,7 @@ class Fanout(Generic[ItemT, ResultT]):
 
     Needs a running Ray (`ray_session`). `work` must be safe to repeat. After the first result an
     exchange waits up to `linger` seconds for a group of `group`, if there is anything to wait for. The
-    actor reserves `cpus`: none by default, since it waits
-    for the network most of the time.
+    actor reserves `cpus`: none by default, since it waits for the network most of the time.
 
     Raises:
         ReplicaError: the actor died more than `max_restarts` times.
@@ -131,9 +130,9 @@ class Fanout(Generic[ItemT, ResultT]):
         self._deaths += 1
         ray.kill(self._actor)
         if self._deaths > self._max_restarts:
-            reason = str(error).strip().splitlines()[0]
             raise ReplicaError(
-                f"the actor that calls died {self._deaths} times, {self._max_restarts} may: {reason}",
+                f"the actor that calls died {self._deaths} times, {self._max_restarts} may:"
+                f" {first_line(error)}",
                 "Out of memory is the usual cause: fewer calls in flight. What was recorded is kept.",
             ) from error
         log.warning("actor %d died and is replaced (%d so far)", self.pid, self._deaths)

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from rlpersona.errors import ConfigError, RunError, ServeError, did_you_mean
+from rlpersona.errors import ConfigError, RunError, ServeError, did_you_mean, first_line
 from rlpersona.runtime.session import knock, token_path
 
 PATIENCE = 300.0  # seconds that a cluster may be out of reach while its log is followed
@@ -90,7 +90,7 @@ class Cluster:
             ServeError: the cluster refuses, or has no agent that starts jobs.
         """
         environment = {"working_dir": str(package), "env_vars": {**STOP_VARIABLES, **variables}}
-        end = time.monotonic() + STARTING
+        end, again = time.monotonic() + STARTING, False
         while True:
             try:
                 self._client.submit_job(
@@ -101,13 +101,16 @@ class Cluster:
                 )
             except (RuntimeError, OSError) as error:
                 if "already exists" in str(error):
+                    if again:  # it was taken, and only the answer was lost
+                        return
                     hint = "Another id: --id ID. Leave it out for one that is not taken."
                     raise ConfigError(f"There is a job '{job}'.", hint) from error
                 if "agent" not in str(error) or time.monotonic() > end:
                     hint = f"Its log says more; the dashboard: {self.address}"
                     raise ServeError(
-                        f"The cluster did not take the job: {first(error)}", hint
+                        f"The cluster did not take the job: {first_line(error)}", hint
                     ) from error
+                again = True
                 time.sleep(1)
             else:
                 return
@@ -175,7 +178,7 @@ class Cluster:
                 lost = lost or time.monotonic()
                 if time.monotonic() - lost > patience:
                     raise ServeError(
-                        f"The cluster at {self.address} is out of reach: {first(error)}",
+                        f"The cluster at {self.address} is out of reach: {first_line(error)}",
                         f"The job goes on if the cluster does: rlpersona logs {id} -f",
                     ) from error
                 if not log.told:
@@ -240,11 +243,6 @@ def token_present() -> bool:
     return bool(os.environ.get("RAY_AUTH_TOKEN")) or token_path().is_file()
 
 
-def first(error: BaseException) -> str:
-    """The first line of an error's text."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0][:300]
-
-
 def _client(address: str) -> Any:
     from ray.job_submission import JobSubmissionClient
 
@@ -269,7 +267,7 @@ def _asked(address: str, question: Callable[[], Any]) -> Any:
     try:
         return question()
     except AuthenticationError as error:
-        wrong = "failed" in first(error)
+        wrong = "failed" in first_line(error)
         raise ServeError(
             f"The cluster at {address} {'refuses the token' if wrong else 'wants a token'}.",
             "Copy its token file (~/.ray/auth_token on the head) here, mode 0600, and name it:"
@@ -277,9 +275,9 @@ def _asked(address: str, question: Callable[[], Any]) -> Any:
         ) from error
     except (OSError, RuntimeError, ValueError, KeyError, TypeError) as error:
         if "does not exist" in str(error):
-            raise ServeError(first(error)) from error
+            raise ServeError(first_line(error)) from error
         raise ServeError(
-            f"No Ray cluster answers at '{address}': {first(error)}",
+            f"No Ray cluster answers at '{address}': {first_line(error)}",
             "Name its dashboard, as in http://HEAD:8265; through ssh: ssh -L 8265:localhost:8265 HEAD",
         ) from error
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
-from rlpersona.errors import ReplicaError
+from rlpersona.errors import ReplicaError, first_line
 from rlpersona.runtime.replica import Part, Replica, start_replica, unwrap
 
 T = TypeVar("T")
@@ -113,7 +113,7 @@ class ReplicaPool(Generic[T]):
                 self._welcome(building)
         finally:
             for ref, (_, _, replica) in work.sent.items():
-                self._count(work, replica, -1)
+                self._ended(work, replica)
                 ray.cancel(ref)
 
     def pids(self) -> list[int]:
@@ -142,24 +142,30 @@ class ReplicaPool(Generic[T]):
             item = work.next() if free else None
             if item is None:
                 break
-            replica = min(free, key=lambda replica: replica.load)
-            self._count(work, replica, 1)
+            replica = self._least_busy(work, free)
             ref = replica.actor.call.remote(work.method, item[1])
             work.sent[ref] = (*item, replica)
         return bool(work.sent or work.again or not up)
 
-    def _count(self, work: _Work, replica: Replica, calls: int) -> None:
-        """Note calls begun or ended, of this work and of all threads' work together."""
+    def _least_busy(self, work: _Work, free: list[Replica]) -> Replica:
+        """The one that has the least to do, with a call more noted: no other thread comes between."""
         with self._lock:
-            work.load[replica] += calls
-            replica.load += calls
+            replica = min(free, key=lambda replica: replica.load)
+            work.load[replica] += 1
+            replica.load += 1
+        return replica
+
+    def _ended(self, work: _Work, replica: Replica) -> None:
+        with self._lock:
+            work.load[replica] -= 1
+            replica.load -= 1
 
     def _collect(self, work: _Work, ref: Any) -> Iterator[tuple[int, Any]]:
         """The result behind `ref`, or none if its replica died: then the part is to be done again."""
         import ray
 
         index, part, replica = work.sent.pop(ref)
-        self._count(work, replica, -1)
+        self._ended(work, replica)
         try:
             outcome = ray.get(ref)
         except deaths() as error:
@@ -198,9 +204,8 @@ class ReplicaPool(Generic[T]):
         self._deaths += 1
         ray.kill(replica.actor)
         if self._deaths > self._max_restarts:
-            reason = str(error).strip().splitlines()[0]
             raise ReplicaError(
-                f"{self._deaths} replicas died, {self._max_restarts} may: {reason}",
+                f"{self._deaths} replicas died, {self._max_restarts} may: {first_line(error)}",
                 "Out of memory is the usual cause: fewer replicas, smaller batch_tokens or chunk, or a "
                 "smaller model; raise max_restarts where machines come and go.",
             ) from error

@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
-from rlpersona.errors import ConfigError, PersonaError, ReplicaError
+from rlpersona.errors import ConfigError, PersonaError, ReplicaError, first_line
 from rlpersona.storage import uri_of
 
 if TYPE_CHECKING:
@@ -202,9 +202,8 @@ def _fit(
 
 def cluster_gone(error: Exception) -> ReplicaError:
     """What to say where Ray itself, not a worker, has ended."""
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
     return ReplicaError(
-        f"the Ray cluster of this run is gone: {reason}",
+        f"the Ray cluster of this run is gone: {first_line(error)}",
         "Start it again; what was saved is kept: --resume.",
     )
 
@@ -214,9 +213,8 @@ def _too_many_deaths(error: Exception, max_failures: int) -> ReplicaError:
     alone = {0: getattr(error, "controller_failure", error)}
     failures = getattr(error, "worker_failures", None) or alone
     rank, first = min(failures.items())
-    lines = str(first).strip().splitlines() or [type(first).__name__]
     return ReplicaError(
-        f"training worker {rank} died, and {max_failures} deaths are allowed: {lines[0]}",
+        f"training worker {rank} died, and {max_failures} deaths are allowed: {first_line(first)}",
         "Out of memory is the usual cause: a smaller micro_batch or model. What was saved is kept:"
         " --resume.",
     )

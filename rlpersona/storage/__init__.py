@@ -7,12 +7,13 @@ come from where the provider's own tools look for them (environment, instance ro
 
 from __future__ import annotations
 
-from rlpersona.storage.mirror import Mirror
+from rlpersona.storage.mirror import RECORD, Mirror
 from rlpersona.storage.models import fetch_model
 from rlpersona.storage.places import Place, is_uri, open_place, scratch
 from rlpersona.storage.roots import local_root, names_at, uri_of
 
 __all__ = [
+    "RECORD",
     "Mirror",
     "Place",
     "fetch_model",

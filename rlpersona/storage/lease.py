@@ -27,11 +27,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Lease:
-    """What the object says: an owner, a count that rises while it works, and whether it has ended."""
+    """What the object says: an owner, a count that rises while it works, whether it has ended, and the
+    owner before it.
+    """
 
     owner: str
     beat: int = 0
     free: bool = False
+    after: str = ""
 
 
 def read_lease(place: Place) -> Lease | None:
@@ -57,7 +60,7 @@ def take_lease(place: Place, before: str) -> Lease:
     there = read_lease(place)
     if there is not None and not there.free and there.owner != before:
         _wait_for_death(place, there)
-    mine = Lease(uuid.uuid4().hex)
+    mine = Lease(uuid.uuid4().hex, after=there.owner if there is not None else "")
     write_lease(place, mine)
     time.sleep(SETTLE)
     if read_lease(place) != mine:

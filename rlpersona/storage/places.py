@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import os
 import re
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
-from rlpersona.errors import ConfigError, StorageError
+from rlpersona.errors import ConfigError, StorageError, first_line
 
 SCHEMES = ("s3", "gs", "file")
 OPTIONS = ("region", "endpoint_override", "scheme", "anonymous")  # of the query; no key among them
@@ -68,11 +67,19 @@ class Place:
         with told(self.uri):
             found = self.filesystem.get_file_info(chosen)
         start = len(self.path) + 1
-        return {
+        files = {
             info.path[start:]: Entry(info.size, info.mtime_ns or 0)
             for info in found
             if info.type == fs.FileType.File
         }
+        for name in files:
+            if name.startswith("/") or ".." in name.split("/"):
+                raise StorageError(
+                    f"{bare(self.uri)} holds the object '{name}', which would be a file outside of its"
+                    " folder here.",
+                    "Whoever can write there put it there: remove it.",
+                )
+        return files
 
     def folders(self) -> list[str]:
         """Names of the folders right below, in order."""
@@ -93,8 +100,8 @@ class Place:
             raise failure(self.uri, error) from error
         return content
 
-    def fetch(self, name: str, target: Path) -> None:
-        """Copy a file here; `target` appears whole or not at all."""
+    def fetch(self, name: str, target: Path, beat: Beat = lambda: None) -> None:
+        """Copy a file here; `target` appears whole or not at all. `beat` as in `write`."""
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
         try:
@@ -103,7 +110,9 @@ class Place:
                 self.filesystem.open_input_stream(f"{self.path}/{name}") as source,
                 temporary.open("wb") as sink,
             ):
-                shutil.copyfileobj(source, sink, CHUNK)
+                while chunk := source.read(CHUNK):
+                    sink.write(chunk)
+                    beat()
             temporary.replace(target)
         finally:
             temporary.unlink(missing_ok=True)
@@ -185,7 +194,10 @@ def open_place(uri: str) -> Place:
 
 
 def _s3(bucket: str, options: Mapping[str, str]) -> Any:
-    """pyarrow's client, told to send a small object in one request instead of three."""
+    """pyarrow's client, told to send a small object in one request instead of three.
+
+    A long one it would keep in memory until all of it is sent, however slow the line is.
+    """
     from pyarrow import fs
 
     region = (
@@ -195,7 +207,13 @@ def _s3(bucket: str, options: Mapping[str, str]) -> Any:
     if not region and not known and not os.environ.get("AWS_ENDPOINT_URL"):
         region = fs.resolve_s3_region(bucket)
     anonymous = options.get("anonymous", "false").lower() in ("1", "true")
-    return fs.S3FileSystem(region=region, anonymous=anonymous, allow_delayed_open=True, **known)
+    return fs.S3FileSystem(
+        region=region,
+        anonymous=anonymous,
+        allow_delayed_open=True,
+        background_writes=False,
+        **known,
+    )
 
 
 def bare(uri: str) -> str:
@@ -214,9 +232,8 @@ def told(uri: str) -> Iterator[None]:
 
 def failure(uri: str, error: Exception) -> StorageError:
     """What to say of storage that does not answer, or refuses."""
-    said = (str(error).strip() or type(error).__name__).splitlines()[0]
     return StorageError(
-        f"{bare(uri)}: {said[:300]}",
+        f"{bare(uri)}: {first_line(error)}",
         "Check the bucket's name, its region (?region=...) and that the credentials in the environment"
         " may list, read, write and delete there.",
     )

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from rlpersona.errors import ConfigError, did_you_mean
+from rlpersona.experiments.tracking.identity import identity
 from rlpersona.experiments.tracking.rows import RowTail, Update, series_of
 from rlpersona.runtime import metrics
 from rlpersona.store import METRICS, Run
@@ -83,6 +84,8 @@ def tracked(run: Run, chosen: tuple[str, ...] = (), completions: int = 0) -> Ite
     from rlpersona.experiments.tracking.tensorboard import TensorBoard
 
     metrics.work_for(run.name)
+    if chosen:
+        identity(run)  # made here, and not by two of the threads at once
     mirrors: dict[str, Callable[[], Mirror]] = {
         "tensorboard": TensorBoard,
         "metrics": lambda: Gauges(run.name, completions),

@@ -67,6 +67,8 @@ class RowTail:
             with self._path.open("rb") as file:
                 status = os.fstat(file.fileno())
                 anew = status.st_ino != self._inode or status.st_size < self._offset
+                if not anew and status.st_size == self._offset:
+                    return None
                 if anew:
                     self._inode, self._offset, self._rest = status.st_ino, 0, b""
                 file.seek(self._offset)
@@ -75,13 +77,14 @@ class RowTail:
             return None
         self._offset += len(content)
         *lines, self._rest = (self._rest + content).split(b"\n")
-        before = 0 if anew else len(self._seen)
-        seen = [*self._seen[:before], *map(hash, lines)]
-        known = sum(1 for _ in _same(self._seen, seen)) if anew else before
-        self._seen = seen
         if not lines and not anew:
             return None
-        return Update([json.loads(line) for line in lines], anew, len(seen) - known)
+        hashes, known = list(map(hash, lines)), 0
+        if anew:
+            known = sum(1 for _ in _same(self._seen, hashes))
+            self._seen = []
+        self._seen += hashes
+        return Update([json.loads(line) for line in lines], anew, len(hashes) - known)
 
 
 def _same(one: list[int], other: list[int]) -> Iterator[int]:

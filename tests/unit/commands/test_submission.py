@@ -9,8 +9,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from rlpersona.cli import cli
-from rlpersona.commands.jobs import COMMANDS, words_for
-from rlpersona.commands.submission import FAMILIES, Order, code, files_named, refuse_words, rehearsed
+from rlpersona.commands.jobs import COMMANDS, going_on, words_for
+from rlpersona.commands.submission import (
+    FAMILIES,
+    Order,
+    code,
+    files_named,
+    refuse_key_file,
+    refuse_words,
+    rehearsed,
+)
 from rlpersona.commands.variables import refuse_keys, variables
 from rlpersona.errors import ConfigError
 from rlpersona.report.kinds import KINDS
@@ -79,6 +87,32 @@ def test_files_that_words_and_config_name_travel_along(
     assert set(files_named(order)) == {"my.yaml", "labels.csv", "data/people.csv"}
 
 
+@given(st.text(max_size=300))
+def test_a_config_may_hold_any_text(text: str) -> None:
+    assert files_named(Order(("bandit", text), {"prefix": text}, "/runs")) == {}
+
+
+def test_a_long_prompt_in_any_alphabet_is_no_file() -> None:
+    assert files_named(Order(("bandit",), {"prefix": "\u044f" * 199}, "/runs")) == {}
+
+
+def test_the_file_of_a_token_does_not_travel(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"token_file=serve\.token") as caught:
+        refuse_key_file(rehearsed(cli, ("serve", "b", "token_file=serve.token"), tmp_path))
+    assert "absolute" in caught.value.hint
+    for words in (("serve", "b"), ("serve", "b", "token_file=/shared/token"), ("bandit", "quickstart")):
+        refuse_key_file(rehearsed(cli, words, tmp_path))
+
+
+def test_each_job_goes_on_with_words_that_its_command_takes() -> None:
+    label = "label ai mine --judge openai"
+    assert going_on({"name": "mine", "experiment": "label"}, label)[-1] == "--resume"
+    again = going_on({"name": "mine", "experiment": "label"}, f"{label} --resume")
+    assert again.count("--resume") == 1
+    assert going_on({"name": "b", "experiment": "evaluate"}, "evaluate b") == ("evaluate", "b")
+    assert going_on({"name": "s", "experiment": "sweep"}, "sweep x name=s") == words_for("sweep", "s")
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -102,7 +136,8 @@ def test_mistakes_show_before_anything_starts(tmp_path: Path, monkeypatch: pytes
     assert (config["name"], config["experiment"]) == ("mine", "sweep")
     assert rehearsed(cli, ("bandit", "plan", "quickstart"), tmp_path) == {}
     assert rehearsed(cli, ("axis", "drift", "only-there"), tmp_path) == {}
-    assert rehearsed(cli, ("evaluate", "only-there"), tmp_path)["name"] == "only-there"
+    for words in (("evaluate", "only-there"), ("evaluate", "--rpm", "5", "judge.seed=1", "only-there")):
+        assert rehearsed(cli, words, tmp_path)["name"] == "only-there"
     assert not any(tmp_path.iterdir())
 
 
@@ -136,6 +171,7 @@ def test_variables_are_settings_and_paths(tmp_path: Path, monkeypatch: pytest.Mo
         f"HARMLESS={KEY}",
         f"HARMLESS=Bearer {KEY}",
         "HARMLESS=sk-ant-0123456789abcdef",
+        "HTTPS_PROXY=http://somebody:0123456789@proxy:8080",
         "NOT_SET",
         "1=2",
         "",

@@ -7,10 +7,11 @@ import json
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
-from rlpersona.errors import ServeError
+from rlpersona.errors import PersonaError, ServeError
 from rlpersona.runtime.jobs import Cluster, _Log
 
 
@@ -81,6 +82,45 @@ def test_the_address_asked_for_beats_the_environment(monkeypatch: pytest.MonkeyP
         pytest.raises(ServeError, match=r"Ray 2\.59\.1"),
     ):
         Cluster(address)
+
+
+class Answers:
+    """A job server's client, whose answers to `submit_job` are given; None is a job that was taken."""
+
+    def __init__(self, *answers: str | None) -> None:
+        self.answers = list(answers)
+
+    def submit_job(self, **_: object) -> None:
+        said = self.answers.pop(0)
+        if said is not None:
+            raise RuntimeError(said)
+
+
+@pytest.mark.parametrize(
+    ("answers", "said"),
+    [
+        ((None,), ""),
+        (("no agent yet", None), ""),
+        (("agent: connection reset", "job 'x' already exists"), ""),
+        (("job 'x' already exists",), "There is a job 'x'"),
+        (("no such Python",), "did not take the job: no such Python"),
+    ],
+)
+def test_a_job_is_begun_once_or_refused(
+    answers: tuple[str | None, ...], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    monkeypatch.setattr("rlpersona.runtime.jobs.time.sleep", lambda _: None)
+    with server(200, {"version": "4", "ray_version": ray.__version__}) as address:
+        cluster = Cluster(address)
+    cluster._client = Answers(*answers)
+    if said:
+        with pytest.raises(PersonaError, match=said):
+            cluster.submit(["x"], tmp_path, {}, {}, "x")
+    else:
+        cluster.submit(["x"], tmp_path, {}, {}, "x")
+    assert not cluster._client.answers
 
 
 def test_a_log_that_starts_over_is_written_once() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import http.client
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,6 +65,30 @@ def test_a_small_object_takes_one_request(endpoint: str) -> None:
     place.write("small", b"content")
     seen = {word: n for word, n in requests_seen(endpoint).items() if word.endswith("once/x/small")}
     assert seen == {"PUT once/x/small": 1}
+
+
+def test_a_long_object_is_sent_while_it_is_read(tmp_path: Path, endpoint: str) -> None:
+    """So that a beat says that something arrives, and memory holds a part and no more."""
+    assert endpoint, "for its credentials"
+    (tmp_path / "long").write_bytes(bytes(32 * 2**20))
+    with s3_server(slow=0.3) as slow:
+        place, beats = open_place(f"s3://b/x?scheme=http&endpoint_override={slow}"), list[float]()
+        place.write("long", tmp_path / "long", lambda: beats.append(time.monotonic()))
+    assert len(beats) == 4
+    assert beats[-1] - beats[0] >= 3 * 0.3
+
+
+@pytest.mark.parametrize("name", ["../../evil", "/tmp/evil", "a/../../../evil"])
+def test_an_object_that_leads_out_of_its_folder_is_refused(endpoint: str, name: str) -> None:
+    """pyarrow's client writes none, others do."""
+    signed = {"Authorization": "AWS4-HMAC-SHA256"}
+    line = http.client.HTTPConnection(endpoint, timeout=10)
+    line.request("PUT", f"/trap/{len(name)}/{name}", b"evil", signed)
+    assert line.getresponse().status == 200
+    line.close()
+    where = f"s3://trap/{len(name)}?scheme=http&endpoint_override={endpoint}"
+    with pytest.raises(StorageError, match="outside of its folder"):
+        open_place(where).files()
 
 
 def test_a_fetch_that_fails_leaves_nothing(place: Place, tmp_path: Path) -> None:

@@ -59,6 +59,25 @@ def test_a_mistake_before_any_work_leaves_nothing_there(tmp_path: Path) -> None:
     assert store.names(local_root(uri)) == []
 
 
+def test_a_name_is_free_again_once_its_run_is_removed_there(tmp_path: Path) -> None:
+    uri, config = f"file://{tmp_path}/there", BanditConfig(name="far")
+    with store.opened(local_root(uri), config) as run:
+        run.write_text("events/1.parquet", "an event")
+    shutil.rmtree(tmp_path / "there/far")
+    with store.opened(local_root(uri), config) as run:
+        assert not (run.folder / "events").exists()
+
+
+def test_a_reader_beside_a_worker_ends_well(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    root = local_root(f"file://{tmp_path}/there")
+    with store.opened(root, BanditConfig(name="far")) as run:
+        store.find(root, "far")
+        run.write_text("metrics.jsonl", "")
+        store.publish(root)
+    assert "works on run 'far'" in caplog.text
+    assert (tmp_path / "there/far/metrics.jsonl").exists()
+
+
 def test_what_a_command_writes_after_the_work_is_there_too(tmp_path: Path, scratch: Path) -> None:
     uri = f"file://{tmp_path}/there"
     with store.opened(local_root(uri), BanditConfig(name="far")) as run:
