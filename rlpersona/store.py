@@ -30,7 +30,7 @@ import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -309,6 +309,14 @@ def locked(run: Run) -> Iterator[None]:
         mirror = mirror_of(run)
         with mirror.working() if mirror is not None else nullcontext():
             yield
+
+
+def copying(run: Run) -> AbstractContextManager[None]:
+    """For work that several processes may do in one folder: a run at a URI is held and copied meanwhile.
+
+    RunLockedError if another process has it, which only a URI can raise.
+    """
+    return nullcontext() if mirror_of(run) is None else locked(run)
 
 
 @contextmanager

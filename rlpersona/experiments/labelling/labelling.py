@@ -26,7 +26,7 @@ from rlpersona.preferences.splits import split
 from rlpersona.report.desk import label_in_terminal
 from rlpersona.report.labelling import counter
 from rlpersona.report.words import clean_block
-from rlpersona.store import SUMMARY, Run
+from rlpersona.store import SUMMARY, Run, copying
 from rlpersona.tasks.identity import digest
 
 EXAMINATION, SPLITS = "examination.json", "splits.json"
@@ -43,7 +43,11 @@ def label_by_judge(
     the next time. What a judge behind an API was paid for is in the ledger of calls, so a block that
     was lost costs nothing twice.
     """
-    with LabelBook(label_file(run.folder / LABELS, annotator)) as book, counter("pairs judged") as done:
+    with (
+        copying(run),
+        LabelBook(label_file(run.folder / LABELS, annotator)) as book,
+        counter("pairs judged") as done,
+    ):
         left = [pair for pair in pairs if getattr(book.labels.get(pair.id), "choice", None) is None]
         for start in range(0, len(left), block):
             part = left[start : start + block]
@@ -78,7 +82,7 @@ def label_by_person(
         raise ConfigError(
             f"'{annotator}' is kept for machines and majorities.", "Take your own name: --annotator NAME"
         )
-    with LabelBook(label_file(run.folder / LABELS, annotator)) as book:
+    with copying(run), LabelBook(label_file(run.folder / LABELS, annotator)) as book:
         desk = Desk(pairs, book, config.seed, clean_block)
         if page is not None:
             serve_desk(desk, f"{run.name}, {annotator}", config.guidelines, port, page)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,11 @@ from rlpersona import store
 from rlpersona.cli import cli
 from rlpersona.config import BanditConfig
 from rlpersona.errors import ConfigError, RunError, RunExistsError
+from rlpersona.experiments.labelling.labelling import label_by_judge
+from rlpersona.experiments.labelling.pairing import LABELS
+from rlpersona.judges import base
+from rlpersona.preferences.labels import label_file, read_labels
+from rlpersona.preferences.pairs import Pair
 from rlpersona.storage import lease, local_root, mirror
 
 
@@ -104,3 +110,28 @@ def test_the_command_line_takes_a_uri(tmp_path: Path, scratch: Path) -> None:
     refused = CliRunner().invoke(cli, ["runs", "--runs", "s3://key:secret@bucket"])
     assert isinstance(refused.exception, ConfigError)
     assert "secret" not in str(refused.exception)
+
+
+class Onlooker:
+    """A judge that prefers the first answer, and looks at what stands at the URI while it works."""
+
+    name = "onlooker"
+
+    def __init__(self, place: Path) -> None:
+        self.place, self.held = place, list[bool]()
+
+    def compare(self, pairs: Sequence[base.Pair]) -> list[base.Verdict]:
+        self.held.append((self.place / lease.LEASE).exists())
+        return [base.Verdict("a") for _ in pairs]
+
+
+def test_labels_are_held_and_copied_while_a_judge_gives_them(tmp_path: Path, scratch: Path) -> None:
+    uri, pairs = f"file://{tmp_path}/there", [Pair("p", "Q?", "yes", "no")]
+    with store.opened(local_root(uri), BanditConfig(name="far")) as run:
+        run.keep()
+    judge = Onlooker(tmp_path / "there" / "far")
+    label_by_judge(run, pairs, judge, "ai-x")
+    assert judge.held == [True]
+    other_machine(scratch)
+    found = store.find(local_root(uri), "far")
+    assert read_labels(label_file(found.folder / LABELS, "ai-x"))["p"].choice == "a"
