@@ -46,6 +46,7 @@ EVERY = 5.0  # seconds between two passes
 REST = 0.02  # seconds in which nothing may change for a listing to hold
 QUIET = 50  # tries to find a moment in which nothing is written
 PASSES = 3  # of the end, where something is written even then
+SERVED = "serving/"  # a service may have these open: what this machine has of them is never replaced
 STAGE = ".copying"  # in the folder: links to long files that are on their way
 
 TOUCHED: set[Path] = set()  # folders that this process fetched or worked on
@@ -66,15 +67,15 @@ class Mirror:
         record = _read_record(self.folder / RECORD)
         self._owner: str = record.get("owner", "")  # the lease under which this folder was last worked
         self._copied: dict[str, Signature | None] = {
-            name: (size, written, changed)
-            for name, (size, written, changed) in record.get("copied", {}).items()
+            name: seen and (seen[0], seen[1], seen[2]) for name, seen in record.get("copied", {}).items()
         }
         self._seen = {name: Entry(*entry) for name, entry in record.get("seen", {}).items()}
 
     def pull(self) -> None:
         """Make the folder what stands at the URI, unless it is ahead of it or nothing has changed there.
 
-        Ahead is a folder whose process was the last to work on the run.
+        Ahead is a folder whose process was the last to work on the run. What a service of this machine
+        recorded in it stays.
         """
         TOUCHED.add(self.folder)
         with self._alone():
@@ -95,17 +96,21 @@ class Mirror:
         there = self._there()
         if there == self._seen:
             return
-        for name in sorted(self._files().keys() - there.keys()):
+        kept = {name for name in self._files() if name.startswith(SERVED)}
+        for name in sorted(self._files().keys() - there.keys() - kept):
             remove(self.folder, name)
         for name, entry in there.items():
             target = self.folder / name
+            if name in kept:
+                continue
             known = self._seen.get(name) == entry and entry.size > SMALL  # S3 tells whole seconds only
             if not (known and self._copied.get(name) == signature(target)):
                 self.place.fetch(name, target, self._quietly)
                 for tail in ("-wal", "-shm") if name.endswith(DATABASE) else ():
                     target.with_name(target.name + tail).unlink(missing_ok=True)
         self._seen = there
-        self._copied = {name: signature(self.folder / name) for name in there}
+        written = {name: signature(self.folder / name) for name in there.keys() - kept}
+        self._copied = written | {name: self._copied.get(name) for name in kept & there.keys()}
         self._remember()
 
     def glance(self, names: Sequence[str]) -> None:

@@ -240,3 +240,34 @@ def test_rows_in_the_log_of_a_long_database_outlast_another_machine(tmp_path: Pa
     with closing(sqlite3.connect(f"{database.as_uri()}?mode=ro", uri=True)) as found:
         assert found.execute("SELECT count(*) FROM calls").fetchone() == (1,)
     live.close()
+
+
+def test_what_a_service_of_this_machine_recorded_stays(tmp_path: Path, uri: str) -> None:
+    first, second = Mirror(tmp_path / "a/run", uri), Mirror(tmp_path / "b/run", uri)
+    with first.working():
+        write(first.folder / "summary.json", "{}")
+    second.pull()
+    write(second.folder / "serving/feedback.sqlite", "acknowledged")
+    with Mirror(tmp_path / "a/run", uri).working():
+        write(first.folder / "report.html", "new")
+    again = Mirror(tmp_path / "b/run", uri)
+    again.pull()
+    expected = {"serving/feedback.sqlite": b"acknowledged", "summary.json": b"{}", "report.html": b"new"}
+    assert held(again.folder) == expected
+    assert again.stale(), "it is copied when the service ends"
+
+
+def test_records_of_two_machines_do_not_replace_each_other(tmp_path: Path, uri: str) -> None:
+    for machine in ("a", "b"):
+        one = Mirror(tmp_path / machine / "run", uri)
+        write(one.folder / "serving/choices.jsonl", machine)
+        one.pull()
+        assert held(one.folder) == {"serving/choices.jsonl": machine.encode()}
+        with one.working():
+            assert held(one.folder) == {"serving/choices.jsonl": machine.encode()}
+    one = Mirror(tmp_path / "a/run", uri)
+    one.pull()
+    assert held(one.folder) == {"serving/choices.jsonl": b"a"}
+    new = Mirror(tmp_path / "c/run", uri)
+    new.pull()
+    assert held(new.folder) == {"serving/choices.jsonl": b"b"}
