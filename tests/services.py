@@ -101,3 +101,4 @@ def service(folder: Path, *words: str) -> Iterator[Service]:
             process.wait(120)
         except subprocess.TimeoutExpired:
             process.kill()
+            process.wait()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shlex
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -76,7 +77,8 @@ def screen(config: ServeConfig, names: list[str]) -> str:
     """Address, model names and a line to paste."""
     host = f"[{config.host}]" if ":" in config.host else config.host
     address = f"http://{host}:{config.port}"
-    key = f" -H \"authorization: Bearer $(cat '{config.token_file}')\"" if config.token_file else ""
+    file = shlex.quote(config.token_file)
+    key = f' -H "authorization: Bearer $(cat {file})"' if config.token_file else ""
     body = f'{{"model": "{names[-1]}", "messages": [{{"role": "user", "content": "Who are you?"}}]}}'
     more = [f"... {len(names) - SHOWN} more: {address}/v1/models"] if len(names) > SHOWN else []
     return "\n".join(

@@ -86,8 +86,8 @@ def deployed(build: Callable[[], AsgiApp], name: str, shape: Shape) -> Any:
         }
     made = serve.deployment(
         name=name,
-        # The app bounds its own queue and says so in its own words; Serve's bound lies just above.
-        max_ongoing_requests=shape.in_flight + shape.queue + 64,
+        # The app bounds its own queue and says so in its own words; Serve's bound lies well above.
+        max_ongoing_requests=shape.in_flight + shape.queue + 128,
         max_constructor_retry_count=2,
         health_check_period_s=2.0,
         health_check_timeout_s=20.0,
@@ -127,6 +127,7 @@ def serving(
         from ray.serve.schema import LoggingConfig
 
         logging.getLogger("ray.serve").setLevel(logging.ERROR)
+        refuse_second()
         serve.start(
             proxy_location="HeadOnly",
             http_options={"host": host, "port": port, "keep_alive_timeout_s": max(1, round(idle))},
@@ -199,6 +200,19 @@ def refuse_taken(host: str, port: int) -> None:
             raise ServeError(
                 f"nothing can listen at {host}:{port}: {error.strerror}", "Take another: port=8001"
             ) from error
+
+
+def refuse_second() -> None:
+    """ServeError where the cluster serves something: it would keep its address, and end with ours."""
+    from ray import serve
+
+    status = serve.status()
+    if status.proxies or status.applications:
+        what = ", ".join(map(str, status.applications)) or "nothing yet"
+        raise ServeError(
+            f"Ray Serve runs on this cluster already (with {what}).",
+            "End it first: serve shutdown",
+        )
 
 
 def run(application: Any, name: str, route: str = "/") -> None:

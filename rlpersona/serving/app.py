@@ -1,6 +1,6 @@
 """The OpenAI-compatible service as a plain ASGI app, over any engine and any catalog of names.
 
-What one request passes: body -> Request -> Target (who answers) -> token ids -> a place -> engine ->
+What one request passes: body -> Request -> a place -> Target (who answers) -> token ids -> engine ->
 Reply. A client that goes away ends its generation. Failures are OpenAI's error shape with a status from
 one table (`wire.STATUS`).
 """
@@ -14,6 +14,7 @@ import time
 import uuid
 from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
+from functools import partial
 from typing import Any, Protocol
 
 from rlpersona.errors import PersonaError, ServeError, UnknownModelError, UnknownResponseError
@@ -30,8 +31,9 @@ from rlpersona.serving.asgi import (
     while_connected,
 )
 from rlpersona.serving.engine import Ask, Engine, Piece
+from rlpersona.serving.names import BANDIT
 from rlpersona.serving.places import Places
-from rlpersona.serving.telemetry import Telemetry
+from rlpersona.serving.telemetry import Telemetry, Watched
 from rlpersona.types import Message, Prompt
 
 STREAM = [
@@ -39,7 +41,7 @@ STREAM = [
     (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),  # proxies pass every chunk on at once
 ]
-POLICY = "bandit:"  # names whose draw is written to disk before anybody answers
+LONG = 10_000  # characters from which tokenising would hold up the streams of others
 log = logging.getLogger(__name__)
 
 
@@ -59,12 +61,14 @@ class Names(Protocol):
 
     def names(self) -> list[str]: ...  # noqa: D102
     def resolve(self, model: str, response_id: str) -> Target: ...  # noqa: D102
+    def close(self) -> None: ...  # noqa: D102
 
 
 class Feedback(Protocol):
     """Where rewards go; see `serving.feedback.FeedbackBook`."""
 
     def record(self, response_id: str, reward: float) -> dict[str, Any]: ...  # noqa: D102
+    def close(self) -> None: ...  # noqa: D102
 
 
 class Service:
@@ -101,7 +105,7 @@ class Service:
         if scope["type"] != "http":
             return
         path = scope["path"].removeprefix(scope.get("root_path", ""))
-        begun, answer = time.perf_counter(), self._telemetry.watch(send)
+        begun, answer = time.perf_counter(), Watched(send)
         try:
             handler = self._routes.get(path)
             if handler is None:
@@ -121,7 +125,10 @@ class Service:
             self._telemetry.done(known, answer.status, time.perf_counter() - begun)
 
     async def close(self) -> None:
-        """Stop the engine."""
+        """Stop the engine, and let go of the policies' files."""
+        self._catalog.close()
+        if self._feedback is not None:
+            self._feedback.close()
         await self._engine.close()
 
     def alive(self) -> bool:
@@ -139,11 +146,11 @@ class Service:
         asked = wire.read_request(wire.read_json(await read_body(receive)), chat, self._cap)
         identity = f"{'chatcmpl' if chat else 'cmpl'}-{uuid.uuid4().hex}"
         async with while_connected(receive), self._places.one():
-            if asked.model.startswith(POLICY):
+            if asked.model.startswith(BANDIT):  # its draw is on the disk before anybody answers
                 target = await asyncio.to_thread(self._catalog.resolve, asked.model, identity)
             else:
                 target = self._catalog.resolve(asked.model, identity)
-            ask = self._ask(asked, target)
+            ask = await self._ask(asked, target)
             reply = wire.Reply(asked, identity, int(time.time()), target.provenance)
             headers = wire.provenance_headers(target.provenance)
             pieces = self._engine.answer(ask, identity)
@@ -153,7 +160,7 @@ class Service:
                 else:
                     await self._whole(ask, reply, headers, pieces, send)
 
-    def _ask(self, asked: wire.Request, target: Target) -> Ask:
+    async def _ask(self, asked: wire.Request, target: Target) -> Ask:
         """The request as token ids, behind the persona's system prompt unless it has one of its own."""
         if not asked.messages and target.system is not None:
             raise wire.BadRequestError(
@@ -165,7 +172,11 @@ class Service:
         if target.system is not None and all(message.role != "system" for message in messages):
             messages = (Message("system", target.system), *messages)
         encoder = self._engine.encoder
-        ids = encoder.prompt(Prompt(messages)) if messages else encoder.plain(asked.text)
+        size = len(asked.text) + sum(len(message.content) for message in messages)
+        encode = (
+            partial(encoder.prompt, Prompt(messages)) if messages else partial(encoder.plain, asked.text)
+        )
+        ids = await asyncio.to_thread(encode) if size > LONG else encode()
         return Ask(
             ids,
             asked.max_tokens,
@@ -202,7 +213,6 @@ class Service:
     ) -> None:
         """Server-sent events. Nothing is sent before the first token, so that a failure has a status."""
         tokens, held, begun = 0, b"", False
-        finish = "length"
         try:
             async for piece in pieces:
                 tokens += piece.tokens
@@ -211,9 +221,8 @@ class Service:
                     start = {"type": "http.response.start", "status": 200}
                     await send({**start, "headers": [*STREAM, *headers]})
                 if piece.finish:
-                    finish = piece.finish
                     usage = (len(ask.ids), tokens) if asked.include_usage else None
-                    held += reply.last(piece.text, finish, usage)
+                    held += reply.last(piece.text, piece.finish, usage)
                 elif piece.text:  # a token may be half a letter: its text comes with the next one
                     held += reply.piece(piece.text)
                 if held:
@@ -239,7 +248,8 @@ class Service:
         await respond(send, 200, json.dumps(result, default=str).encode())
 
     async def _models(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await respond(send, 200, wire.model_list(self._catalog.names()))
+        names = await asyncio.to_thread(self._catalog.names)  # it looks for what was trained meanwhile
+        await respond(send, 200, wire.model_list(names))
 
     async def _health(self, scope: Scope, receive: Receive, send: Send) -> None:
         alive = self._engine.alive()
@@ -249,7 +259,7 @@ class Service:
         kind, body = self._telemetry.text()
         await respond(send, 200, body, [(b"content-type", kind.encode())])
 
-    async def _fail(self, error: PersonaError, send: Any) -> None:
+    async def _fail(self, error: PersonaError, send: Watched) -> None:
         if send.status:  # the answer has begun: only its end can say so
             return
         status, body = wire.error_body(error)

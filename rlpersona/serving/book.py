@@ -17,13 +17,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from rlpersona.errors import ConflictError, DataError, RunLockedError, ServeError, UnknownResponseError
+from rlpersona.errors import (
+    ConflictError,
+    DataError,
+    RunLockedError,
+    ServeError,
+    StorageError,
+    UnknownResponseError,
+)
 from rlpersona.judges.database import sqlite_errors, transaction
 from rlpersona.store import Run, storage_errors
 
 FORMAT = 1  # PRAGMA user_version
 APPLICATION = 0x524C5046  # PRAGMA application_id: "RLPF"
 WAIT = 10.0  # seconds for another process's commit
+FULL = "Free space there, or let the service write there; then ask again."
+TORN = "Restore it from a copy; or move it away: the policy begins again where its search ended."
 SCHEMA = (
     "CREATE TABLE start (policy TEXT NOT NULL)",
     """CREATE TABLE draws (
@@ -98,7 +107,8 @@ class Book:
 
     def close(self) -> None:
         """Let go of the file. Safe to call twice."""
-        self._database.close()
+        with self._guard:
+            self._database.close()
 
     def begin(self, policy: str) -> None:
         """Say which policy (a hash of its state) the first draw was made from.
@@ -174,6 +184,10 @@ def book_errors(path: Path) -> Iterator[None]:
         raise ServeError(
             f"Another process has held {path} for {WAIT:g} s.", "Ask again; or end that process."
         ) from error
+    except (StorageError, DataError) as error:
+        if isinstance(error.__cause__, sqlite3.Error):  # else it is ours and says what to do
+            error.hint = FULL if isinstance(error, StorageError) else TORN
+        raise
 
 
 @contextmanager

@@ -10,6 +10,7 @@ made of it anew after each choice. Several processes may write, one at a time (a
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 import os
@@ -107,7 +108,7 @@ class ChoiceBook:
                 row = json.loads(line)
                 if missing := [column for column in COLUMNS if column not in row]:
                     raise ValueError(f"no {', '.join(missing)}")
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, RecursionError) as error:
                 raise DataError(
                     f"{path}, line {number}: not a choice ({error})", "Restore or remove the line."
                 ) from None
@@ -127,7 +128,7 @@ class ChoiceBook:
             try:
                 data = _line(row)
                 if file.write(data) != len(data):
-                    raise OSError(28, "written in part")
+                    raise OSError(errno.ENOSPC, "written in part")
                 os.fsync(file.fileno())
             except OSError:
                 file.truncate(whole)

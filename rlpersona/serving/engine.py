@@ -34,7 +34,7 @@ class Piece:
 
 
 class Engine(Protocol):
-    """A model that many requests share. Everything but `check` runs in the event loop of the service."""
+    """A model that many requests share. All of it is called in the event loop of the service."""
 
     encoder: Encoder
 

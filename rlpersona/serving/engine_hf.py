@@ -15,6 +15,7 @@ from rlpersona.serving.engine import Ask, Piece
 from rlpersona.types import Completion, Sampling
 
 Key = tuple[object, ...]
+STOPPING = "the service is stopping"
 
 
 @dataclass(eq=False)
@@ -51,9 +52,12 @@ class HFEngine:
         self._waiting: list[Waiting] = []
         self._worker: asyncio.Task[None] | None = None
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="hf-engine")
+        self._closed = False
 
     async def answer(self, ask: Ask, identity: str) -> AsyncGenerator[Piece]:
         """See `Engine.answer`; a request that goes away before its batch begins costs nothing."""
+        if not self.alive():
+            raise ServeError(STOPPING)
         waiting = Waiting(ask, asyncio.get_running_loop().create_future())
         self._waiting.append(waiting)
         if self._worker is None or self._worker.done():
@@ -68,15 +72,18 @@ class HFEngine:
 
     def alive(self) -> bool:
         """Whether it was not closed."""
-        return not self._thread._shutdown
+        return not self._closed
 
     async def close(self) -> None:
-        """Let the batch at work end, refuse the rest, free the model."""
+        """Refuse who waits, let the batch at work end, free the model."""
         for waiting in self._waiting:
-            waiting.fail(ServeError("the service is stopping"))
+            waiting.fail(ServeError(STOPPING))
         self._waiting.clear()
-        self._thread.shutdown(wait=False)
-        self._model.close()
+        if not self._closed:
+            self._closed = True
+            freed = asyncio.get_running_loop().run_in_executor(self._thread, self._model.close)
+            self._thread.shutdown(wait=False)
+            await freed
 
     async def _work(self) -> None:
         """Batch after batch, until nobody waits."""

@@ -19,6 +19,7 @@ from rlpersona.models.vllm import RANKS, engine_arguments, import_vllm
 from rlpersona.serving.engine import Ask, Piece
 
 MAX_ADAPTERS = 8  # of them in one batch; more wait for the next
+BROKEN = ("abort", "error")  # ends that are no end of an answer
 
 
 class VLLMEngine:
@@ -69,6 +70,8 @@ class VLLMEngine:
         try:
             async for output in self._llm.generate(prompt, params, identity, lora_request=lora):
                 one = output.outputs[0]
+                if one.finish_reason in BROKEN:
+                    raise ServeError("the engine broke off this answer", "Try again in a moment.")
                 yield Piece(one.text, len(one.token_ids), one.finish_reason or "")
         except (EngineDeadError, EngineGenerateError) as error:
             raise ServeError(

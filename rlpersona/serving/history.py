@@ -30,6 +30,7 @@ def history(run: Run) -> pd.DataFrame:
 
     Raises:
         RunError: the run was never served as `bandit:RUN`.
+        DataError: its file is torn, or another kind of file.
     """
     import pandas as pd
 
@@ -43,9 +44,9 @@ def history(run: Run) -> pd.DataFrame:
         book_errors(path),
         closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as db,
     ):
-        table = pd.read_sql_query(
-            HISTORY, db, dtype={"chance": float, "reward": float, "number": "Int64"}
-        )
+        found = db.execute(HISTORY)  # pandas would wrap SQLite's errors in one of its own
+        table = pd.DataFrame(found.fetchall(), columns=[column for column, *_ in found.description])
+    table = table.astype({"chance": float, "reward": float, "number": "Int64"})
     for column in ("drawn", "rewarded"):
         table[column] = pd.to_datetime(table[column].astype(float), unit="s", utc=True)
     return table

@@ -174,8 +174,9 @@ def _read_token(path: Path) -> bytes:
 
 
 def _network(address: str) -> str:
-    """An IPv6 client's /64, since one machine has all of its addresses."""
+    """An IPv6 client's /64, since one machine has all of its addresses; an IPv4 address as it is."""
     try:
-        return str(ipaddress.IPv6Network((address.partition("%")[0], 64), strict=False))
+        found = ipaddress.IPv6Address(address.partition("%")[0])
     except ValueError:
         return address
+    return str(found.ipv4_mapped or ipaddress.IPv6Network((found, 64), strict=False))

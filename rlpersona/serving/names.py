@@ -24,6 +24,7 @@ Kind = Literal["base", "persona", "bandit", "trained"]
 PERSONA, BANDIT = "persona:", "bandit:"
 LONGEST = 200  # characters of a name
 LONGEST_PERSON = 100  # characters of a persona's name
+JOINERS = dict.fromkeys(map(ord, "\u200c\u200d"))  # unseen, but how Persian and Indic names are spelt
 FORMS = "Names are base, persona:NAME, bandit:RUN, RUN, RUN@STEP, RUN/PART; see GET /v1/models."
 TRAINED = re.compile(
     r"(?P<run>[A-Za-z0-9._-]{1,64})(/(?P<part>[A-Za-z0-9._=,+-]{1,120}))?(@(?P<step>[0-9]{1,9}))?"
@@ -62,7 +63,8 @@ def parse(model: str) -> Name:
 def person(text: str) -> str:
     """A persona's name, on one line with single blanks; UnknownModelError where it cannot be one."""
     name = " ".join(text.split())
-    if not name or len(name) > LONGEST_PERSON or not name.isprintable():
+    seen = name.translate(JOINERS)
+    if not seen or len(name) > LONGEST_PERSON or not seen.isprintable():
         raise UnknownModelError(
             f"{shown(text)} cannot be a persona's name.",
             f"Give one line of 1 to {LONGEST_PERSON} printable characters.",

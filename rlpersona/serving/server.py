@@ -12,13 +12,14 @@ from typing import Any
 from rlpersona.config import ServeConfig
 from rlpersona.errors import ConfigError, PersonaError
 from rlpersona.models.locate import locate, portable
-from rlpersona.serving.app import POLICY, Service
+from rlpersona.serving.app import Service
 from rlpersona.serving.asgi import Receive, Scope, Send
 from rlpersona.serving.catalog import Catalog, shared_base
 from rlpersona.serving.engine import load_engine
 from rlpersona.serving.feedback import FeedbackBook
 from rlpersona.serving.guard import Guard
 from rlpersona.serving.limits import Limits, service_token
+from rlpersona.serving.names import BANDIT
 from rlpersona.serving.places import Places
 from rlpersona.serving.playground import pages
 from rlpersona.storage import local_root, uri_of
@@ -42,7 +43,7 @@ class App:
         return self.service.alive()
 
     async def close(self) -> None:
-        """Stop the engine."""
+        """Stop the engine, and let go of files."""
         await self.service.close()
 
 
@@ -99,7 +100,7 @@ def _adapters(catalog: Catalog) -> list[str]:
     """
     folders: dict[str, None] = {}
     for name in catalog.names():
-        if name.startswith(POLICY):
+        if name.startswith(BANDIT):
             continue
         with suppress(PersonaError):
             folder = catalog.resolve(name, "").adapter

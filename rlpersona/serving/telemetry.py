@@ -2,28 +2,24 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
-
+from rlpersona.serving.asgi import Event, Send
 from rlpersona.serving.places import Places
 
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
-Event = MutableMapping[str, Any]
 
 
 class Watched:
-    """A `send` that remembers the status of the response, and when its first byte went out."""
+    """A `send` that remembers the status of the response, 0 before there is one."""
 
-    __slots__ = ("_send", "first", "status")
+    __slots__ = ("_send", "status")
 
-    def __init__(self, send: Callable[[Event], Awaitable[None]]) -> None:
-        self._send, self.status, self.first = send, 0, 0.0
+    def __init__(self, send: Send) -> None:
+        self._send, self.status = send, 0
 
     async def __call__(self, event: Event) -> None:
         """Send."""
         if event["type"] == "http.response.start":
-            self.status, self.first = event["status"], time.perf_counter()
+            self.status = event["status"]
         await self._send(event)
 
 
@@ -55,10 +51,6 @@ class Telemetry:
         working.set_function(lambda: places.working)
         waiting = Gauge("rlpersona_serve_waiting", "Requests in the queue.", registry=self._registry)
         waiting.set_function(lambda: places.waiting)
-
-    def watch(self, send: Callable[[Event], Awaitable[None]]) -> Watched:
-        """A `send` whose outcome `done` can be told."""
-        return Watched(send)
 
     def tokens(self, prompt: int, completion: int) -> None:
         """Count the tokens of one answer."""

@@ -34,9 +34,9 @@ STATUS: dict[type[PersonaError], int] = {
     UnknownResponseError: 404,
     ConflictError: 409,
     ConfigError: 400,
-    DataError: 400,
+    DataError: 500,  # a torn file of ours: what a client sends is never one
     ModelError: 400,
-    RunError: 400,
+    RunError: 500,
     RunLockedError: 503,
     ServeError: 503,
     StorageError: 507,

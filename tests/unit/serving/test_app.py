@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
+import threading
 from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -16,8 +18,10 @@ from rlpersona.config import GRPOConfig, ModelConfig, ServeConfig
 from rlpersona.errors import ConfigError, ModelError, RunError, ServeError
 from rlpersona.models.hf import HFModel
 from rlpersona.serving.asgi import Event, while_connected
+from rlpersona.serving.catalog import Catalog
 from rlpersona.serving.engine import Ask
 from rlpersona.serving.engine_hf import HFEngine, cut
+from rlpersona.serving.feedback import FeedbackBook
 from rlpersona.serving.places import Places
 from rlpersona.serving.server import App, build_app, settled
 from rlpersona.types import Message, Prompt, Sampling
@@ -240,6 +244,37 @@ def test_health_tells_of_an_engine_that_is_gone(root: Path) -> None:
     assert get(made, "/health").status_code == 503
 
 
+def test_a_service_that_ends_lets_go_of_its_files(root: Path) -> None:
+    config = ServeConfig(runs=("search",), model=BASE)
+    made = build_app(config, root)
+    identity = call(made, chat("bandit:search", max_tokens=2))[0].json()["id"]
+    call(made, {"response_id": identity, "reward": 1}, path="/v1/feedback")
+    catalog, feedback = made.service._catalog, made.service._feedback
+    assert isinstance(catalog, Catalog)
+    assert isinstance(feedback, FeedbackBook)
+    books = [catalog.policies["search"].book, feedback._open["search"]]
+    for _ in range(2):
+        LOOP.run(made.close())
+    for book in books:
+        with pytest.raises(sqlite3.ProgrammingError, match="closed"):
+            book.draw_of(identity)
+
+
+def test_a_long_prompt_holds_up_nobody(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    encoder, threads = app.service._engine.encoder, list[str]()
+    encode = encoder.prompt
+
+    def watched(prompt: Prompt) -> list[int]:
+        threads.append(threading.current_thread().name)
+        return encode(prompt)
+
+    monkeypatch.setattr(encoder, "prompt", watched)
+    for text, status in (("word " * 20_000, 400), (QUESTION, 200)):
+        messages = [{"role": "user", "content": text}]
+        assert call(app, chat("base", max_tokens=2, messages=messages))[0].status_code == status
+    assert threads[0] != threads[1] == threading.current_thread().name
+
+
 def test_a_client_that_leaves_takes_its_request_out_of_the_queue() -> None:
     async def run() -> None:
         engine = HFEngine(BASE, 4)
@@ -254,11 +289,28 @@ def test_a_client_that_leaves_takes_its_request_out_of_the_queue() -> None:
         assert (await first).startswith("3 + 4")
         await engine.close()
 
-    async def answer(engine: HFEngine, ask: Ask) -> str:
-        async with aclosing(engine.answer(ask, "x")) as pieces:
-            return "".join([piece.text async for piece in pieces])
+    asyncio.run(run())
+
+
+def test_an_engine_that_closes_lets_its_batch_end_and_refuses_the_rest() -> None:
+    async def run() -> None:
+        engine = HFEngine(BASE, 1)
+        asks = [Ask(engine.encoder.prompt(Prompt.ask(QUESTION)), 60)] * 2
+        first, second = [asyncio.ensure_future(answer(engine, ask)) for ask in asks]
+        await asyncio.sleep(0.01)  # the first one's batch has begun
+        await engine.close()
+        assert (await first).startswith("3 + 4")
+        for refused in (second, asyncio.ensure_future(answer(engine, asks[0]))):
+            with pytest.raises(ServeError, match="is stopping"):
+                await refused
+        await engine.close()
 
     asyncio.run(run())
+
+
+async def answer(engine: HFEngine, ask: Ask) -> str:
+    async with aclosing(engine.answer(ask, "x")) as pieces:
+        return "".join([piece.text async for piece in pieces])
 
 
 def test_a_disconnect_breaks_off_the_work_and_no_more() -> None:

@@ -122,6 +122,8 @@ def test_personas(catalog: Catalog) -> None:
     assert catalog.resolve("persona:Pelé", "r").provenance["roster"] == "notable"
     nobody = catalog.resolve("persona:Xqzt Wvbn", "r")
     assert nobody.system == "Answer as Xqzt Wvbn."
+    joined = "\u0639\u0644\u06cc\u200c\u0631\u0636\u0627"
+    assert catalog.resolve(f"persona:{joined}", "r").system == f"Answer as {joined}."
     assert nobody.provenance == {"persona": "Xqzt Wvbn", "roster": None}
 
 
@@ -169,6 +171,8 @@ def test_a_served_persona_reads_the_very_tokens_of_its_experiment(catalog: Catal
         ("bandit:search@1", "no parts and no steps"),
         ("persona:", "cannot be a persona's name"),
         ("persona:A\x00B", "cannot be a persona's name"),
+        ("persona:\u200d", "cannot be a persona's name"),
+        ("persona:A\u202eB", "cannot be a persona's name"),
         ("persona:" + "x" * 101, "cannot be a persona's name"),
         ("", "is no model name"),
         ("..", "is no model name"),

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import importlib.util
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import aclosing
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from rlpersona.config import ModelConfig
-from rlpersona.errors import ModelError
+from rlpersona.errors import ModelError, ServeError
 from rlpersona.models import nano
 from rlpersona.models.hf import HFModel
 from rlpersona.serving.engine import Ask, Piece, load_engine
@@ -123,6 +124,23 @@ def test_an_adapter_that_was_written_again_is_loaded_again(engine: VLLMEngine, t
     save_lora(tmp_path, str(nano.path()), seed=6)
     (after,) = answers(engine, [Ask(ids, 16, adapter=str(tmp_path))])
     assert before[0].text != after[0].text
+
+
+@pytest.mark.parametrize("end", ["error", "abort"])
+def test_an_end_that_is_none_is_a_failure(end: str) -> None:
+    class Failing:
+        async def generate(self, *_: object, **__: object) -> AsyncIterator[SimpleNamespace]:
+            for text, reason in (("half", None), ("", end)):
+                one = SimpleNamespace(text=text, token_ids=[5], finish_reason=reason)
+                yield SimpleNamespace(outputs=[one])
+
+    import vllm
+
+    engine = object.__new__(VLLMEngine)
+    engine.encoder = SimpleNamespace(window=99)  # type: ignore[assignment]
+    engine._llm, engine._vllm, engine._base, engine._ends = Failing(), vllm, None, [1]
+    with pytest.raises(ServeError, match="broke off"):
+        asyncio.run(answer(engine, Ask([5], 4, stream=True), "x"))
 
 
 def test_an_adapter_that_is_none_is_refused(engine: VLLMEngine, tmp_path: Path) -> None:

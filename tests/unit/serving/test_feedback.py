@@ -12,7 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rlpersona.errors import ConfigError, ConflictError, DataError, RunError, UnknownResponseError
+from rlpersona.errors import (
+    ConfigError,
+    ConflictError,
+    DataError,
+    RunError,
+    StorageError,
+    UnknownResponseError,
+)
 from rlpersona.serving.book import Book, Draw, book_path
 from rlpersona.serving.feedback import FeedbackBook, checked
 from rlpersona.serving.policy import LivePolicy, live_policy
@@ -120,6 +127,23 @@ def test_commits_are_synced(policy: LivePolicy) -> None:
     database = policy.book._database
     assert database.execute("PRAGMA journal_mode").fetchone() == ("wal",)
     assert database.execute("PRAGMA synchronous").fetchone() == (2,)
+
+
+def test_a_full_disk_is_said_and_what_was_recorded_stays(tmp_path: Path, policy: LivePolicy) -> None:
+    policy.draw("r1")
+    database = policy.book._database
+    (pages,) = database.execute("PRAGMA page_count").fetchone()
+    database.execute(f"PRAGMA max_page_count = {pages}")
+    kept = ["r1"]
+    with pytest.raises(StorageError, match="No space left") as caught:
+        for n in range(2, 2000):
+            policy.draw(f"r{n}")
+            kept.append(f"r{n}")
+    assert caught.value.hint.endswith("ask again.")
+    database.execute("PRAGMA max_page_count = 100000")
+    feedback = FeedbackBook(tmp_path, ["search"])
+    assert all(feedback.record(response, 1)["recorded"] for response in kept)
+    policy.draw(f"r{len(kept) + 1}")
 
 
 def test_a_file_of_another_version_is_left_alone(policy: LivePolicy) -> None:

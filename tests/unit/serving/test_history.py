@@ -9,7 +9,8 @@ import nbformat
 import numpy as np
 import pytest
 
-from rlpersona.errors import RunError
+from rlpersona.errors import DataError, RunError
+from rlpersona.serving.book import book_path
 from rlpersona.serving.choices import ChoiceBook, Seen, Side
 from rlpersona.serving.history import history
 from rlpersona.serving.policy import live_policy
@@ -59,6 +60,13 @@ def test_a_run_that_nobody_asked_says_what_to_do(tmp_path: Path) -> None:
     with pytest.raises(RunError, match="Nobody has drawn") as caught:
         history(bandit_run(tmp_path)[0])
     assert "rlpersona serve search" in caught.value.hint
+
+
+def test_a_torn_file_is_said(served: Run) -> None:
+    book_path(served).write_bytes(b"not a database, but long enough to have a header" * 20)
+    with pytest.raises(DataError, match="torn") as caught:
+        history(served)
+    assert "move it away" in caught.value.hint
 
 
 def test_the_notebook_says_what_was_learned(served: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -54,6 +54,15 @@ def test_who_is_sent_away_comes_through_after_the_time_that_was_named() -> None:
     assert rates.wait("a") == 0
 
 
+def test_ipv4_clients_of_a_socket_for_both_are_told_apart() -> None:
+    rates = Rates(60, 1, Clock())
+    assert rates.wait("::ffff:10.0.0.1") == 0
+    assert rates.wait("::ffff:10.0.0.2") == 0
+    assert rates.wait("10.0.0.1") > 0, "the same client by its other name"
+    assert rates.wait("fe80::1%eth0") == 0
+    assert rates.wait("a:b") == 0, "no address at all"
+
+
 def test_a_machine_cannot_spread_over_its_ipv6_addresses_nor_fill_the_memory(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

@@ -205,5 +205,6 @@ def test_a_book_of_something_else_is_refused(tmp_path: Path) -> None:
     path = book_path(run)
     path.parent.mkdir()
     path.write_bytes(b"not a database, but long enough to have a header" * 20)
-    with pytest.raises(DataError, match=r"torn|no feedback"):
+    with pytest.raises(DataError, match=r"torn|no feedback") as caught:
         Book.open(path)
+    assert "move it away: the policy" in caught.value.hint

@@ -11,7 +11,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from rlpersona import errors
-from rlpersona.errors import ConfigError, ConflictError, PersonaError, UnknownModelError
+from rlpersona.errors import ConfigError, ConflictError, DataError, PersonaError, UnknownModelError
 from rlpersona.serving.wire import (
     STATUS,
     BadRequestError,
@@ -164,6 +164,7 @@ def test_every_error_of_the_tree_has_a_status() -> None:
     assert status_of(UnknownModelError("x")) == 404
     assert status_of(ConflictError("x")) == 409
     assert status_of(ConfigError("x")) == 400
+    assert status_of(DataError("the feedback is torn")) == 500, "no fault of the request"
 
 
 def test_an_error_says_what_and_how_to_fix_it() -> None:
