@@ -57,17 +57,8 @@ class VLLMModel:
         """
         lora = self._adapter(adapter)
         params = [
-            self._vllm.SamplingParams(
-                max_tokens=sampling.max_tokens,
-                temperature=sampling.temperature,
-                top_p=sampling.top_p,
-                seed=stream_seed(sampling.seed, sampling.offset + index)
-                if sampling.temperature
-                else None,
-                stop_token_ids=sorted(self._ends),
-                logprobs=0,
-                detokenize=False,
-                skip_clone=True,  # each request has params of its own
+            sampling_params(
+                self._vllm, sampling, self._ends, stream_seed(sampling.seed, sampling.offset + index)
             )
             for index in range(len(prompts))
         ]
@@ -191,7 +182,7 @@ class VLLMModel:
 
     def _completion(self, output: Any) -> Completion:
         ids = tuple(output.token_ids)
-        logprobs = tuple(step[token].logprob for token, step in zip(ids, output.logprobs, strict=True))
+        logprobs = tuple(token_logprobs(output))
         stopped = bool(ids) and ids[-1] in self._ends
         text = self.encoder.text(ids[:-1] if stopped else ids)
         return Completion(text, ids, logprobs, "stop" if stopped else "length")
@@ -206,6 +197,25 @@ def _read(look: Lookup, output: Any) -> dict[Path, float]:
         for at, (token, step) in enumerate(zip(look.path, steps, strict=True)):
             found[look.path[: at + 1]] = float(step[token].logprob)
     return found
+
+
+def sampling_params(vllm: Any, sampling: Sampling, ends: frozenset[int], seed: int) -> Any:
+    """For one completion that comes back as token ids, with the log-probability of each."""
+    return vllm.SamplingParams(
+        max_tokens=sampling.max_tokens,
+        temperature=sampling.temperature,
+        top_p=sampling.top_p,
+        seed=seed if sampling.temperature else None,
+        stop_token_ids=sorted(ends),
+        logprobs=0,
+        detokenize=False,
+        skip_clone=True,  # each request has params of its own
+    )
+
+
+def token_logprobs(output: Any) -> list[float]:
+    """The log-probability of each token of a completion that was asked for with `sampling_params`."""
+    return [step[token].logprob for token, step in zip(output.token_ids, output.logprobs, strict=True)]
 
 
 def engine_arguments(config: ModelConfig, hf_config: Any, window: int, cpu: bool) -> dict[str, Any]:

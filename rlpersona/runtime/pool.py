@@ -11,6 +11,7 @@ from typing import Any, Generic, TypeVar
 
 from rlpersona.errors import ReplicaError, first_line
 from rlpersona.runtime.replica import Part, Replica, start_replica, unwrap
+from rlpersona.runtime.room import refuse_too_much
 
 T = TypeVar("T")
 
@@ -68,7 +69,7 @@ class ReplicaPool(Generic[T]):
         self._start_timeout = start_timeout
         self._deaths = 0
         self._lock = threading.Lock()
-        self._check_room(replicas)
+        refuse_too_much(replicas, cpus, gpus, "replicas", "replica")
         self._replicas = [start_replica(factory, cpus, gpus) for _ in range(replicas)]
         try:
             while building := self._building():
@@ -239,22 +240,6 @@ class ReplicaPool(Generic[T]):
             for kind, each in (("CPU", self._cpus), ("GPU", self._gpus))
             if each
         )
-
-    def _check_room(self, replicas: int) -> None:
-        """Refuse what a Ray on this machine alone can never start; a cluster may grow."""
-        import ray
-
-        if any(
-            node["NodeManagerAddress"] != "127.0.0.1" for node in ray.nodes()
-        ):  # see session.LOOPBACK
-            return
-        for kind, each in (("CPU", self._cpus), ("GPU", self._gpus)):
-            have = ray.cluster_resources().get(kind, 0)
-            if replicas * each > have:
-                raise ReplicaError(
-                    f"{replicas} replicas with {each:g} {kind} each do not fit: Ray has {have:g} {kind}",
-                    f"Lower replicas= or {kind.lower()}s_per_replica=.",
-                )
 
 
 def deaths() -> tuple[type[Exception], ...]:

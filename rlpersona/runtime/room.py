@@ -1,4 +1,4 @@
-"""Room for work that reserves CPUs and GPUs: whoever finds none waits for its turn before it starts."""
+"""Room for work that reserves CPUs and GPUs: what cannot fit is refused, what can waits for its turn."""
 
 from __future__ import annotations
 
@@ -7,7 +7,27 @@ from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
+from rlpersona.errors import ReplicaError
+
 KINDS = ("CPU", "GPU")
+
+
+def refuse_too_much(count: int, cpus: float, gpus: float, what: str, each: str) -> None:
+    """ReplicaError where Ray runs on this machine alone and lacks the room; a cluster may grow.
+
+    `what` names those that are to be started, `each` the setting of what one of them reserves.
+    """
+    import ray
+
+    if any(node["NodeManagerAddress"] != "127.0.0.1" for node in ray.nodes()):  # see session.LOOPBACK
+        return
+    for kind, reserved in (("CPU", cpus), ("GPU", gpus)):
+        have = ray.cluster_resources().get(kind, 0)
+        if count * reserved > have:
+            raise ReplicaError(
+                f"{count} {what} with {reserved:g} {kind} each do not fit: Ray has {have:g} {kind}",
+                f"Lower {each}s= or {kind.lower()}s_per_{each}=.",
+            )
 
 
 class Room:

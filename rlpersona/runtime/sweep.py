@@ -15,8 +15,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from rlpersona.errors import PersonaError
-from rlpersona.runtime.train import cluster_gone, own_signals, refuse_split, refuse_too_much
+from rlpersona.errors import PersonaError, first_line
+from rlpersona.runtime.room import refuse_too_much
+from rlpersona.runtime.train import cluster_gone, own_signals, refuse_split
 
 SETTINGS = {
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # files of metrics beside our own
@@ -59,7 +60,7 @@ def run_trials(
     from ray.exceptions import RayError
 
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)  # failures are returned
-    refuse_too_much(workers, cpus, gpus)
+    refuse_too_much(workers, cpus, gpus, "training workers", "worker")
     # Trials of one worker wait in Tune's queue; those that nest would wait with their half of the room.
     together = at_once if workers == 1 else min(at_once, room(workers, cpus, gpus))
     # A trial that only waits for its workers needs no CPU, but Tune wants it to reserve something.
@@ -125,5 +126,5 @@ def _reason(error: BaseException | None) -> str | None:
     if isinstance(error, RayActorError):
         return "its process died"
     cause = getattr(error, "cause", None) or error
-    said = (str(cause).strip() or "no message").splitlines()[0]
+    said = first_line(cause)
     return said if isinstance(cause, PersonaError) else f"{type(cause).__name__}: {said}"

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from rlpersona.errors import ConfigError, PersonaError, ReplicaError, first_line
+from rlpersona.runtime.room import refuse_too_much
 from rlpersona.storage import uri_of
 
 if TYPE_CHECKING:
@@ -116,27 +117,11 @@ def train_folders(
         ReplicaError: more workers than this machine has room for, or more deaths than `max_failures`.
         Whatever `work` raises.
     """
-    refuse_too_much(workers, cpus, gpus)
+    refuse_too_much(workers, cpus, gpus, "training workers", "worker")
     wanted = {"CPU": cpus, "GPU": gpus}
     each = {kind: amount for kind, amount in wanted.items() if amount} or {"memory": 1}
     scaling = {"num_workers": workers, "use_gpu": gpus > 0, "resources_per_worker": each}
     return _fit(partial(work, TrainFolders()), storage, scaling, max_failures, keep)
-
-
-def refuse_too_much(workers: int, cpus: float, gpus: float) -> None:
-    """ReplicaError where Ray runs on this machine alone and lacks the room; a cluster may grow."""
-    import ray
-
-    if any(node["NodeManagerAddress"] != "127.0.0.1" for node in ray.nodes()):  # see session.LOOPBACK
-        return
-    for kind, each in (("CPU", cpus), ("GPU", gpus)):
-        have = ray.cluster_resources().get(kind, 0)
-        if workers * each > have:
-            raise ReplicaError(
-                f"{workers} training workers with {each:g} {kind} each do not fit:"
-                f" Ray has {have:g} {kind}",
-                f"Lower workers= or {kind.lower()}s_per_worker=.",
-            )
 
 
 def refuse_split(storage: Path) -> None:

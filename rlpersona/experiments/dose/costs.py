@@ -62,13 +62,14 @@ class Shape:
     layers: int
     hidden: int
     inner: int
+    queries: int  # width of queries over all heads
     values: int  # width of keys, and of values, over all heads
     vocabulary: int
     tied: bool
 
     @property
     def linear(self) -> int:  # noqa: D102
-        attention = 2 * self.hidden * self.hidden + 2 * self.hidden * self.values
+        attention = 2 * self.hidden * (self.queries + self.values)
         return self.layers * (attention + 3 * self.hidden * self.inner)
 
     @property
@@ -77,7 +78,7 @@ class Shape:
 
     def adapter(self, rank: int) -> int:
         """Weights of a LoRA adapter on all linear layers."""
-        attention = 2 * 2 * self.hidden + 2 * (self.hidden + self.values)
+        attention = 2 * (2 * self.hidden + self.queries + self.values)
         return self.layers * rank * (attention + 3 * (self.hidden + self.inner))
 
 
@@ -119,10 +120,10 @@ def cost_of(
             "The arithmetic is of trainings with recipe.max_steps on one GPU each.",
             "Give recipe.max_steps and recipe.workers=1.",
         )
-    writing = write_seconds(shape, card, recipe.batch, recipe.max_completion)
+    writing = write_seconds(shape, card, recipe.batch, recipe.max_completion) / recipe.num_iterations
     learning = learn_seconds(config, shape, card)
-    looks = recipe.max_steps // config.readout.watch_every if config.readout.held_out else 0
-    reads = recipe.max_steps // config.readout.every if config.readout.every else 1
+    looks = 1 + math.ceil(recipe.max_steps / config.readout.watch_every)  # one before any update
+    reads = math.ceil(recipe.max_steps / config.readout.every) if config.readout.every else 1
     asked = config.suite.evaluation * config.readout.samples
     training = (
         START
@@ -152,7 +153,7 @@ def shape_of(name: str) -> Shape:
     """The sizes of a model, from the config.json in its folder; of Qwen2.5-7B without it.
 
     Raises:
-        ConfigError: the model is not in a folder.
+        ConfigError: the model is not in a folder, or its config.json does not say them.
     """
     file = Path(locate(name)) / "config.json"
     if file.is_file():
@@ -161,15 +162,23 @@ def shape_of(name: str) -> Shape:
         said = QWEN_7B
     else:
         raise ConfigError(f"The sizes of '{name}' are not at hand.", "Give its folder: model=FOLDER")
-    head = said.get("head_dim") or said["hidden_size"] // said["num_attention_heads"]
-    return Shape(
-        layers=said["num_hidden_layers"],
-        hidden=said["hidden_size"],
-        inner=said["intermediate_size"],
-        values=head * said.get("num_key_value_heads", said["num_attention_heads"]),
-        vocabulary=said["vocab_size"],
-        tied=bool(said.get("tie_word_embeddings", False)),
-    )
+    try:
+        heads = said["num_attention_heads"]
+        head = said.get("head_dim") or said["hidden_size"] // heads
+        return Shape(
+            layers=said["num_hidden_layers"],
+            hidden=said["hidden_size"],
+            inner=said["intermediate_size"],
+            queries=head * heads,
+            values=head * (said.get("num_key_value_heads") or heads),
+            vocabulary=said["vocab_size"],
+            tied=bool(said.get("tie_word_embeddings", False)),
+        )
+    except KeyError as error:
+        raise ConfigError(
+            f"config.json of '{name}' does not say {error}",
+            "The arithmetic is of Llama's kind of decoder; --measure times a step here.",
+        ) from error
 
 
 def write_seconds(shape: Shape, gpu: Gpu, rows: int, cap: int) -> float:
@@ -190,14 +199,14 @@ def readout_seconds(shape: Shape, gpu: Gpu, rows: int, cap: int) -> float:
 
 
 def learn_seconds(config: SweepConfig, shape: Shape, gpu: Gpu) -> float:
-    """Seconds to learn from one batch of completions.
+    """Seconds of one update on a batch of completions.
 
     Passes over every token, each of 2 operations a weight: forward, backward to the activations, and
-    the forward again that saves memory; backward to the weights where all are trained; the
-    log-probabilities of the policy that wrote; those of the start, for the KL penalty.
+    the forward again that saves memory; backward to the weights where all are trained; and once a
+    batch the log-probabilities of the policy that wrote, and those of the start, for the KL penalty.
     """
     recipe = config.recipe
-    passes = 3 + recipe.full + 1 + (recipe.beta > 0)
+    passes = 3 + recipe.full + (1 + (recipe.beta > 0)) / recipe.num_iterations
     tokens = recipe.batch * (PROMPT + FILLED * recipe.max_completion)
     return passes * 2 * shape.weights * tokens / (gpu.tflops * 1e12 * ARITHMETIC)
 

@@ -16,19 +16,28 @@ from rlpersona.errors import ModelError
 from rlpersona.models.encode import window_of
 from rlpersona.models.locate import load_failure, locate
 from rlpersona.models.sampler import stream_seed
-from rlpersona.models.vllm import RANKS, engine_arguments, import_vllm
+from rlpersona.models.vllm import (
+    RANKS,
+    engine_arguments,
+    import_vllm,
+    sampling_params,
+    token_logprobs,
+)
 from rlpersona.tasks.identity import unit
 from rlpersona.training.grpo import GRPOJob
 from rlpersona.training.packed.network import Network
 from rlpersona.training.packed.rollouts import end_ids
 from rlpersona.training.packed.writing import Request, Texts, Written
+from rlpersona.types import Sampling
 
 
 class EngineWriter:
     """Writes with vLLM; implements `writing.Writer`. Each row has a seed of its own."""
 
     def __init__(self, network: Network, tokenizer: Any, job: GRPOJob) -> None:
-        self._network, self._lineage, self._recipe = network, job.start.lineage(), job.config.recipe
+        recipe = job.config.recipe
+        self._network, self._lineage = network, job.start.lineage()
+        self._sampling = Sampling(max_tokens=recipe.max_completion, temperature=recipe.temperature)
         if job.start.adapters:
             raise ModelError(
                 "rollouts=vllm in a pack wants a base without adapters merged into it",
@@ -42,8 +51,8 @@ class EngineWriter:
         window = window_of(network.net.config, tokenizer, job.start.model.window)
         options = engine_arguments(job.start.model, network.net.config, window, cpu)
         if not cpu:
-            options["gpu_memory_utilization"] = self._recipe.vllm_gpu_memory
-        rank = next((size for size in RANKS if size >= self._recipe.lora.rank), RANKS[-1])
+            options["gpu_memory_utilization"] = recipe.vllm_gpu_memory
+        rank = next((size for size in RANKS if size >= recipe.lora.rank), RANKS[-1])
         options |= {
             "enable_lora": True,
             "max_lora_rank": rank,
@@ -64,7 +73,9 @@ class EngineWriter:
             seed = int(unit("packed", *stream) * 2**53)
             for row in range(len(questions) * each):
                 inputs.append({"prompt_token_ids": self._texts.prompt(questions[row // each].text)})
-                params.append(self._params(stream_seed(seed, row)))
+                params.append(
+                    sampling_params(self._vllm, self._sampling, self._texts.ends, stream_seed(seed, row))
+                )
                 adapters.append(request)
         outputs = self._llm.generate(inputs, params, use_tqdm=False, lora_request=adapters)
         for old in Path(self._folder.name).iterdir():
@@ -74,24 +85,13 @@ class EngineWriter:
             own = [output.outputs[0] for output in outputs[begin : begin + len(questions) * each]]
             begin += len(own)
             written = self._texts.written(questions, [list(one.token_ids) for one in own])
-            found.append(Written(written.groups, written.answers, [_logps(one) for one in own]))
+            found.append(Written(written.groups, written.answers, [token_logprobs(one) for one in own]))
         return found
 
     def close(self) -> None:
         """Stop the engine."""
         self._llm.llm_engine.engine_core.shutdown()
         self._folder.cleanup()
-
-    def _params(self, seed: int) -> Any:
-        return self._vllm.SamplingParams(
-            max_tokens=self._recipe.max_completion,
-            temperature=self._recipe.temperature,
-            seed=seed,
-            stop_token_ids=sorted(self._texts.ends),
-            logprobs=0,
-            detokenize=False,
-            skip_clone=True,  # each request has params of its own
-        )
 
     def _adapter(self, condition: int) -> Any:
         from vllm.lora.request import LoRARequest
@@ -101,7 +101,3 @@ class EngineWriter:
         self._network.stack.save(condition, folder, self._lineage)
         number = self._version * self._network.stack.count + condition + 1
         return LoRARequest(name, number, str(folder))
-
-
-def _logps(output: Any) -> list[float]:
-    return [step[token].logprob for token, step in zip(output.token_ids, output.logprobs, strict=True)]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,10 @@ from rlpersona.training.packed.layout import Block, Group, additive
 from rlpersona.training.packed.network import Network
 from rlpersona.training.packed.stack import Pass
 
-LEAST = 16  # rows kept in a batch: with fewer, matrix products go by other kernels and round differently
-SHRINK = 0.8  # share of rows still at work below which the others are dropped
+LEAST = (
+    8  # rows of a condition kept: with 1 to 3, matrix products go by other kernels and round otherwise
+)
+SHRINK = 0.8  # share of rows that are to be kept below which the others are dropped
 GROW = 32  # slots added to the caches at a time
 
 
@@ -56,7 +59,7 @@ def complete(
 
 
 class _Decoder:
-    """Rows under way. `alive` are the rows of the call, in the order of the batch."""
+    """Rows under way: `alive` says which of the call they are, `owner` of which condition."""
 
     def __init__(self, network: Network, asked: Sequence[Asked], ends: frozenset[int]) -> None:
         self.network, self.asked = network, asked
@@ -64,7 +67,7 @@ class _Decoder:
         layout = network.layout([(one.condition, [Group(p) for p in one.prompts]) for one in asked])
         self.caches: dict[int, _Cache] = {}
         each = [one.each for one in asked for _ in one.prompts]
-        owner = torch.arange(len(each)).repeat_interleave(torch.tensor(each)).to(device)
+        prompt = torch.arange(len(each)).repeat_interleave(torch.tensor(each)).to(device)
         width = max(block.prompts[1] for block in layout.blocks)
 
         def keep(layer: int, block: Block, k: Tensor, v: Tensor) -> None:
@@ -73,17 +76,16 @@ class _Decoder:
         here = Pass(layout.spans, network.together)
         hidden = network.hidden(layout.ids, layout.positions, here, attention.Pass(layout, keep))
         for cache in self.caches.values():
-            cache.start(owner)
-        self.logits = network.logits(hidden[layout.ends])[owner]
-        self.position = (layout.positions[layout.ends] + 1)[owner]
+            cache.start(prompt)
+        self.logits = network.logits(hidden[layout.ends])[prompt]
+        self.position = (layout.positions[layout.ends] + 1)[prompt]
         slots = torch.arange(width, device=device)
         self.unseen = additive(slots[None] < self.position[:, None], hidden.dtype)
         self._masks: dict[int | None, Tensor] = {}  # of this step, by window
         self.uniforms = torch.cat([one.uniforms for one in asked]).to(device)
-        self.owner = torch.tensor(
-            [at for at, one in enumerate(asked) for _ in range(len(one.prompts) * one.each)]
-        )
-        self.alive = torch.arange(len(owner), device=device)
+        self.counts = [len(one.prompts) * one.each for one in asked]  # rows in the batch
+        self.owner = torch.arange(len(asked)).repeat_interleave(torch.tensor(self.counts)).to(device)
+        self.alive = torch.arange(len(self.owner), device=device)
         self.ends = torch.tensor(sorted(ends), device=device)
         self.width, self.step = width, 0
         self._here = self._rows()
@@ -96,22 +98,28 @@ class _Decoder:
             tokens, _ = draw(self.logits, self.network.temperature, 1.0, at)
             written.append((self.alive[live], tokens[live]))
             live = live & ~torch.isin(tokens, self.ends)
-            working = int(live.sum())
-            if not working or step + 1 == cap:
+            working = torch.bincount(self.owner[live], minlength=len(self.asked)).tolist()
+            if not any(working) or step + 1 == cap:
                 break
-            if max(working, LEAST) < SHRINK * len(live):
-                tokens, live = self._drop(live, tokens)
+            wanted = [
+                min(max(some, LEAST), count) if some else 0
+                for some, count in zip(working, self.counts, strict=True)
+            ]
+            if sum(wanted) < SHRINK * len(live):
+                tokens, live = self._drop(live, tokens, wanted)
             self._advance(tokens)
         return self._collected(written)
 
-    def _drop(self, live: Tensor, tokens: Tensor) -> tuple[Tensor, Tensor]:
-        """Keep the live rows, and of those that have ended as many as make `LEAST`, in their order."""
+    def _drop(self, live: Tensor, tokens: Tensor, wanted: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """Keep so many rows of each condition, in their order: the live, and some that have ended."""
         kept = live.clone()
-        short = LEAST - int(live.sum())
-        if short > 0:
-            kept[(~live).nonzero()[:short, 0]] = True
+        for at, count in enumerate(wanted):
+            own = self.owner == at
+            spare = count - int((live & own).sum())
+            kept[(own & ~live).nonzero()[:spare, 0]] = True
         rows = kept.nonzero()[:, 0]
-        self.alive, self.position = self.alive[rows], self.position[rows]
+        self.counts = list(wanted)
+        self.alive, self.owner, self.position = self.alive[rows], self.owner[rows], self.position[rows]
         self.unseen = self.unseen[rows]
         for cache in self.caches.values():
             cache.select(rows)
@@ -121,8 +129,7 @@ class _Decoder:
     def _rows(self) -> Pass:
         """Whose rows lie where in the batch."""
         spans, begin = [], 0
-        counts = torch.bincount(self.owner[self.alive.cpu()], minlength=len(self.asked)).tolist()
-        for one, count in zip(self.asked, counts, strict=True):
+        for one, count in zip(self.asked, self.counts, strict=True):
             if count:
                 spans.append((one.condition, begin, begin + count))
             begin += count
@@ -157,14 +164,13 @@ class _Decoder:
         return self._masks[window]
 
     def _collected(self, written: Sequence[tuple[Tensor, Tensor]]) -> list[list[list[int]]]:
-        texts: list[list[int]] = [[] for _ in range(len(self.owner))]
+        sizes = [len(one.prompts) * one.each for one in self.asked]
+        texts: list[list[int]] = [[] for _ in range(sum(sizes))]
         for rows, tokens in written:
             for row, token in zip(rows.tolist(), tokens.tolist(), strict=True):
                 texts[row].append(token)
-        found: list[list[list[int]]] = [[] for _ in self.asked]
-        for owner, text in zip(self.owner.tolist(), texts, strict=True):
-            found[owner].append(text)
-        return found
+        rest = iter(texts)
+        return [list(islice(rest, size)) for size in sizes]
 
 
 class _Cache:

@@ -55,9 +55,11 @@ def seen_measures(seen: Seen, advantages: Tensor, domains: Sequence[str]) -> dic
 def drawn_measures(gaps: Tensor, trust: Tensor) -> dict[str, float]:
     """How far an engine is from the weights that are trained: TRL's `sampling/...`.
 
-    `gaps` (M) are differences of log-probabilities, `trust` has `loss.correction` of each completion.
+    `gaps` (M) are differences of log-probabilities, those that are no numbers left out; `trust` has
+    `loss.correction` of each completion.
     """
-    gaps = gaps[~gaps.isnan()].abs()
+    known = gaps[~gaps.isnan()].abs()
+    gaps = known if len(known) else gaps.new_zeros(1)
     return {
         "sampling/sampling_logp_difference/mean": float(gaps.mean()),
         "sampling/sampling_logp_difference/max": float(gaps.max()),

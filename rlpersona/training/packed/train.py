@@ -110,6 +110,8 @@ class _Pack:
         began = time.perf_counter()
         if self.step % self.recipe.num_iterations == 0:
             self._write()
+        if not self.live:
+            return
         rows = update(self.network, self.live, self.batch, self.optimizer, self.step, self.clocked)
         self.step += 1
         progress = {"step_time": (time.perf_counter() - began) / max(1, len(self.live))}
@@ -117,7 +119,7 @@ class _Pack:
             measures = self.batch[member.index].measures if self._fresh else {}
             rows[member.index] |= measures | progress
         due = self.step % self.readout.watch_every == 0 or self.step == self.steps
-        looks = self._look(rows) if due and self._watched else {}
+        looks = self._look(rows) if due and self._watched and rows else {}
         for member in self.live:
             row = rows[member.index] | looks.get(member.index, {})
             member.report({"step": self.step, **row, "epoch": self.step / self.epoch})

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from rlpersona.cli import main
@@ -36,6 +39,49 @@ def test_the_size_of_a_7b_model_is_the_published_one() -> None:
 
 def test_the_size_of_a_model_in_a_folder_is_read() -> None:
     assert shape_of("nano").weights == pytest.approx(1_066_112, rel=0.01)
+
+
+def test_sizes_that_a_config_does_not_say_are_an_error_of_one_line(tmp_path: Path) -> None:
+    for name in ("tokenizer.json", "model.safetensors"):
+        (tmp_path / name).touch()
+    (tmp_path / "config.json").write_text('{"model_type": "gpt2", "n_embd": 768}')
+    with pytest.raises(ConfigError, match="does not say 'num_attention_heads'"):
+        shape_of(str(tmp_path))
+
+
+def test_heads_may_be_wider_than_the_model(tmp_path: Path) -> None:
+    """Gemma 2 9B: 16 query heads and 8 of keys, of 256 each, in a width of 3,584."""
+    sizes = {"hidden_size": 3584, "intermediate_size": 14336, "num_hidden_layers": 42, "head_dim": 256}
+    heads = {"num_attention_heads": 16, "num_key_value_heads": 8}
+    said = {**sizes, **heads, "vocab_size": 256000, "tie_word_embeddings": True}
+    for name in ("tokenizer.json", "model.safetensors"):
+        (tmp_path / name).touch()
+    (tmp_path / "config.json").write_text(json.dumps(said))
+    assert shape_of(str(tmp_path)).weights == pytest.approx(9.24e9, rel=0.001)
+
+
+def test_completions_are_written_once_for_all_updates_on_them() -> None:
+    once, twice = (
+        paper().model_copy(
+            update={"recipe": paper().recipe.model_copy(update={"num_iterations": number})}
+        )
+        for number in (1, 2)
+    )
+    assert cost_of(twice, "h100").writing == pytest.approx(cost_of(once, "h100").writing / 2)
+    assert cost_of(twice, "h100").learning == pytest.approx(cost_of(once, "h100").learning * 4 / 5)
+
+
+def test_what_is_read_out_and_looked_at_is_counted() -> None:
+    """A readout every 300 of 200 updates is the one at the end; looks come before and after them."""
+    rare, plain = (
+        paper().model_copy(update={"readout": paper().readout.model_copy(update={"every": every})})
+        for every in (300, None)
+    )
+    assert cost_of(rare, "h100").training == pytest.approx(cost_of(plain, "h100").training)
+    never = paper().model_copy(update={"readout": paper().readout.model_copy(update={"held_out": 0})})
+    looks = cost_of(paper(), "h100").training - cost_of(never, "h100").training
+    shape, gpu = shape_of(QWEN), GPUS["h100"]
+    assert looks == pytest.approx(11 * write_seconds(shape, gpu, 48, 512)), "0, 20, ... 200"
 
 
 def test_writing_is_bound_by_memory_for_few_and_by_arithmetic_for_many() -> None:

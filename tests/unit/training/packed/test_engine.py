@@ -9,6 +9,7 @@ import torch
 
 from rlpersona.errors import ConfigError
 from rlpersona.training.packed.loss import MOST, correction
+from rlpersona.training.packed.steps import drawn_measures
 from tests.unit.training.packed.packs import a_pack, packed
 from tests.unit.training.policies import grpo_job
 
@@ -37,6 +38,13 @@ def test_what_was_drawn_by_other_weights_counts_by_its_odds() -> None:
     found = correction(old, drawn, torch.tensor([0, 0, 1, 2, 2]), 3)
     torch.testing.assert_close(found, torch.tensor([2.0, 0.0, 0.5]))
     assert MOST < 4
+
+
+def test_an_engine_that_cannot_say_anything_is_no_error() -> None:
+    """As where a condition has diverged: its loss parks it."""
+    found = drawn_measures(torch.full((3,), torch.nan), torch.ones(2))
+    assert found["sampling/sampling_logp_difference/max"] == 0
+    assert found["sampling/importance_sampling_ratio/mean"] == 1
 
 
 def test_a_server_for_one_training_is_refused(tmp_path: Path) -> None:

@@ -55,6 +55,7 @@ def test_a_group_is_never_cut() -> None:
     assert whole.each == half.each
 
 
+@pytest.mark.filterwarnings("ignore:The following:RuntimeWarning")
 def test_a_config_may_leave_the_size_of_a_head_open(tmp_path: Path) -> None:
     """As Mixtral's does."""
     shape = {name: value for name, value in SMALL.items() if name != "head_dim"}

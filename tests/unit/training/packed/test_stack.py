@@ -19,7 +19,7 @@ from rlpersona.training.arguments import lora_config
 from rlpersona.training.packed import attention
 from rlpersona.training.packed.layout import Group
 from rlpersona.training.packed.network import Network
-from rlpersona.training.packed.rollouts import Asked, complete, streams
+from rlpersona.training.packed.rollouts import LEAST, Asked, complete, streams
 from rlpersona.training.packed.stack import Pass, Stack
 from rlpersona.training.start import load_start
 from rlpersona.types import Prompt
@@ -210,6 +210,29 @@ def test_rows_that_end_leave_the_others_as_they_are() -> None:
     for at in (0, 4, 8):
         (alone,) = complete(network, [Asked(0, [prompts[at]], 1, draws[at : at + 1])], ends, 40)
         assert alone == [whole[at]]
+
+
+def test_a_condition_keeps_rows_as_many_as_products_need_to_round_the_same() -> None:
+    """However few of its rows are at work, and however many of the others'."""
+    sizes: list[dict[int, int]] = []
+
+    class Watched(Network):
+        def hidden(self, ids: Any, positions: Any, here: Pass | None, reader: Any) -> torch.Tensor:
+            assert here is not None
+            sizes.append({k: end - begin for k, begin, end in here.spans})
+            return super().hidden(ids, positions, here, reader)
+
+    net, tokenizer = load_start(NANO)
+    stack = stirred(Stack(net, LORA, [0, 1]))
+    attention.prepare(net)
+    ends = frozenset({tokenizer.eos_token_id})
+    rows = {0: 3 * LEAST, 1: 6 * LEAST}
+    asked = [Asked(k, [[5, 6, 7]], count, streams(k, 1, count, 40)) for k, count in rows.items()]
+    complete(Watched(net, stack, temperature=1.0), asked, ends, 40)
+    _, *steps = sizes
+    assert steps[0] == rows
+    assert min(sum(step.values()) for step in steps) <= 2 * LEAST
+    assert all(count >= LEAST for step in steps for count in step.values())
 
 
 def test_the_adapters_at_the_start_are_pefts(tmp_path: Path) -> None:

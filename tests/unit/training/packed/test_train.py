@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from rlpersona.errors import ConfigError, DataError, ModelError, RunError
-from rlpersona.rewards.reward import Reward
+from rlpersona.rewards.reward import Reward, make_reward
 from rlpersona.training.checkpoints import LocalCheckpoints
 from rlpersona.training.grpo import GRPOJob
 from rlpersona.training.packed.train import train_packed
@@ -93,8 +93,6 @@ def test_one_that_fails_is_parked_and_the_others_do_not_notice(
     _, expected = packed(calm)
 
     def made(config: Any, *rest: Any) -> Reward:
-        from rlpersona.rewards.reward import make_reward
-
         plain = make_reward(config, *rest)
         return (
             Failing(plain.config, plain.seed, plain.cap, plain.biases)
@@ -114,6 +112,21 @@ def test_one_that_fails_is_parked_and_the_others_do_not_notice(
         assert isinstance(outcomes[at], dict)
         assert distance(jobs[at].out / "adapter", calm[at].out / "adapter") < 1e-5
         assert_same(rows[at], expected[at])
+
+
+@pytest.mark.parametrize("kind", ["raise", "lavish"])
+def test_a_pack_of_which_nothing_is_left_ends(
+    kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def made(config: Any, *rest: Any) -> Reward:
+        plain = make_reward(config, *rest)
+        return Failing(plain.config, plain.seed, plain.cap, plain.biases)
+
+    monkeypatch.setattr(Failing, "kind", kind)
+    monkeypatch.setattr("rlpersona.training.packed.member.make_reward", made)
+    outcomes, rows = packed(a_pack(tmp_path, (0, 1), max_steps=3, readout=LOOKS))
+    assert all(isinstance(one, RunError) for one in outcomes)
+    assert [[row["step"] for row in log] for log in rows] == [[0, 1], [0, 1]]
 
 
 @pytest.mark.parametrize(
@@ -183,10 +196,10 @@ def test_an_engine_is_closed_where_a_training_fails(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     closed = []
-    monkeypatch.setattr(StackWriter, "close", closed.append)
+    monkeypatch.setattr(StackWriter, "close", lambda _: closed.append(True))
     with pytest.raises(InterruptedError):
         packed(a_pack(tmp_path, (0,), checkpoint_every=1), Stopped(tmp_path / "kept"))
-    assert len(closed) == 1
+    assert closed == [True]
 
 
 def test_what_cannot_share_a_pack_is_refused(tmp_path: Path) -> None:
