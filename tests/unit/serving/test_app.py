@@ -296,9 +296,15 @@ def test_an_engine_that_closes_lets_its_batch_end_and_refuses_the_rest() -> None
     async def run() -> None:
         engine = HFEngine(BASE, 1)
         asks = [Ask(engine.encoder.prompt(Prompt.ask(QUESTION)), 60)] * 2
+        gate = threading.Event()
+        engine._thread.submit(gate.wait)  # batches begin and do not end
         first, second = [asyncio.ensure_future(answer(engine, ask)) for ask in asks]
-        await asyncio.sleep(0.01)  # the first one's batch has begun
-        await engine.close()
+        while [waiting.ask for waiting in engine._waiting] != asks[1:]:
+            await asyncio.sleep(0)
+        closing = asyncio.ensure_future(engine.close())
+        await asyncio.sleep(0)
+        gate.set()
+        await closing
         assert (await first).startswith("3 + 4")
         for refused in (second, asyncio.ensure_future(answer(engine, asks[0]))):
             with pytest.raises(ServeError, match="is stopping"):
