@@ -66,11 +66,11 @@ def test_a_run_goes_on_where_another_machine_died(
         assert place.read("summary.json") is None, "killed too late to show anything"
 
         second = start(tmp_path, uri, tmp_path / "second", "--resume")
+        calm = start(tmp_path, str(tmp_path / "calm"), tmp_path / "calm-scratch")
         assert second.wait(400) == 0, (tmp_path / "second.log").read_text()
         assert "waiting 30 s for a sign of life" in (tmp_path / "second.log").read_text()
         for name in place.files():
             place.fetch(name, tmp_path / "there" / "far" / name)
-    calm = start(tmp_path, str(tmp_path / "calm"), tmp_path / "calm-scratch")
     assert calm.wait(400) == 0, (tmp_path / "calm-scratch.log").read_text()
     ours, theirs = tmp_path / "there" / "far", tmp_path / "calm" / "far"
     assert copied >= 3

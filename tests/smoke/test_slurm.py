@@ -102,6 +102,7 @@ def test_out_of_time_it_is_put_back_and_goes_on(
     wait_until(lambda: metrics.exists() and metrics.read_text().count("\n") >= 12, 240)
     slurm.run("scancel", "--batch", "--signal=USR1", job.number)
     wait_until(lambda: slurm.job(job.number)["Restarts"] == "1", 120)
+    job.wait("PENDING")
     slurm.run("scontrol", "update", f"JobId={job.number}", "StartTime=now")  # else in two minutes
     assert job.wait("COMPLETED", "FAILED", seconds=300)["JobState"] == "COMPLETED", job.said()
     assert "back into the queue" in job.said()
