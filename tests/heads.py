@@ -21,6 +21,7 @@ from pathlib import Path
 
 import psutil
 
+from tests.processes import tree
 from tests.support import wait_until
 
 BIN = Path(sys.executable).parent
@@ -176,14 +177,6 @@ def running_head(folder: Path, cpus: int = 2) -> Iterator[Head]:
         yield head
     finally:
         head.close()
-
-
-def tree(process: psutil.Process) -> list[psutil.Process]:
-    """A process and all below it; empty where it is gone."""
-    try:
-        return [process, *process.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
 
 
 def free_port() -> int:

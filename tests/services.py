@@ -12,12 +12,14 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+from tests.processes import titled
 
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -27,7 +29,7 @@ class Service:
     """A service that runs."""
 
     port: int
-    process: subprocess.Popen[str]
+    process: psutil.Popen
     log: Path
 
     @property
@@ -62,12 +64,7 @@ class Service:
 
     def replicas(self) -> list[psutil.Process]:
         """The processes that answer."""
-        found = []
-        for one in psutil.Process(self.process.pid).children(recursive=True):
-            with suppress(psutil.Error):  # it ended meanwhile
-                if "ServeReplica" in "".join(one.cmdline()):
-                    found.append(one)
-        return found
+        return titled(self.process, "ServeReplica")
 
 
 @contextmanager
@@ -79,13 +76,12 @@ def service(folder: Path, *words: str) -> Iterator[Service]:
     log = folder / f"serve-{port}.log"
     command = [sys.executable, "-m", "rlpersona.cli", "serve", *words, f"port={port}"]
     with log.open("w") as out:
-        process = subprocess.Popen(
+        process = psutil.Popen(
             command,
             stdout=out,
             stderr=subprocess.STDOUT,
             cwd=folder,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
-            text=True,
         )
     running = Service(port, process, log)
     try:
@@ -99,6 +95,6 @@ def service(folder: Path, *words: str) -> Iterator[Service]:
         process.send_signal(signal.SIGTERM)
         try:
             process.wait(120)
-        except subprocess.TimeoutExpired:
+        except psutil.TimeoutExpired:
             process.kill()
             process.wait()

@@ -7,18 +7,17 @@ the run ends in the tables and weights of one that nothing disturbed.
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import psutil
 import pytest
 
-from tests.heads import Head, Node, running_head, tree
+from tests.heads import Head, Node, running_head
 from tests.judge_server import Server, judge_server
-from tests.support import ROOT, wait_until
+from tests.processes import Driver, titled
+from tests.support import ROOT
 
 BANDIT = [
     "bandit",
@@ -50,47 +49,10 @@ REPLICA, TRAINER, ASKER = "ray::Holder", "ray::RayTrainWorker", "ray::Crew"
 KEY = "sk-of-the-local-judge"
 
 
-class Driver:
+def joined(head: Head, root: Path, name: str, *words: str, runs: str = "") -> Driver:
     """`rlpersona ...` in a process of its own that joins the cluster, as a submitted job does."""
-
-    def __init__(self, head: Head, root: Path, name: str, *words: str, runs: str = "") -> None:
-        self.folder = root / name
-        command = [sys.executable, "-m", "rlpersona.cli", *words, f"name={name}"]
-        command += ["--runs", runs or str(root)]
-        own = {"XDG_CACHE_HOME": str(root / "cache")}
-        self.log = root / f"{name}.log"
-        with self.log.open("a") as out:
-            self.process = psutil.Popen(
-                command, cwd=ROOT, env={**head.driver, **own}, stdout=out, stderr=subprocess.STDOUT
-            )
-
-    def wait_for_lines(self, lines: int) -> None:
-        """Until the run has logged so many rounds or steps; it must not have ended."""
-        self.wait(lambda: self.lines() >= lines)
-
-    def wait(self, condition: Callable[[], bool]) -> None:
-        """Until the condition holds; the driver must live."""
-        wait_until(lambda: condition() or self.process.poll() is not None, 600)
-        assert self.process.poll() is None, self.log.read_text()
-
-    def lines(self) -> int:
-        """Rounds or steps that the run has logged."""
-        metrics = self.folder / "metrics.jsonl"
-        return metrics.read_text().count("\n") if metrics.exists() else 0
-
-    def finish(self) -> Path:
-        """The run's folder, once it has ended well."""
-        try:
-            assert self.process.wait(600) == 0, self.log.read_text()
-        finally:
-            self.close()
-        return self.folder
-
-    def close(self) -> None:
-        """End the process: one that is left takes its part of the cluster from the tests that follow."""
-        if self.process.is_running():
-            self.process.kill()
-            self.process.wait()
+    own = {"XDG_CACHE_HOME": str(root / "cache")}
+    return Driver(root, name, *words, runs=runs, cwd=ROOT, env={**head.driver, **own})
 
 
 class Cluster:
@@ -111,22 +73,13 @@ class Cluster:
 
     def all_of(self, title: str) -> list[tuple[Node, psutil.Process]]:
         """Processes with that title, and where they run."""
-        return [
-            (node, part) for node in self.nodes() for part in tree(node.process) if title in named(part)
-        ]
+        return [(node, part) for node in self.nodes() for part in titled(node.process, title)]
 
     def one(self, title: str) -> tuple[Node, psutil.Process]:
         """The only process with that title."""
         found = self.all_of(title)
         assert len(found) == 1, found
         return found[0]
-
-
-def named(process: psutil.Process) -> str:
-    try:
-        return " ".join(process.cmdline())
-    except psutil.Error:
-        return ""
 
 
 @pytest.fixture(scope="module")
@@ -144,12 +97,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
 
 @pytest.fixture(scope="module")
 def calm_bandit(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return Driver(cluster.head, tmp_path_factory.mktemp("bandit"), "calm", *BANDIT).finish()
+    return joined(cluster.head, tmp_path_factory.mktemp("bandit"), "calm", *BANDIT).finish()
 
 
 @pytest.fixture(scope="module")
 def calm_grpo(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return Driver(cluster.head, tmp_path_factory.mktemp("grpo"), "calm", *GRPO).finish()
+    return joined(cluster.head, tmp_path_factory.mktemp("grpo"), "calm", *GRPO).finish()
 
 
 def same_search(folder: Path, calm: Path) -> None:
@@ -178,7 +131,7 @@ def same_training(folder: Path, calm: Path) -> None:
 
 
 def test_a_killed_model_replica_is_replaced(cluster: Cluster, calm_bandit: Path, tmp_path: Path) -> None:
-    driver = Driver(cluster.head, tmp_path, "hurt", *BANDIT)
+    driver = joined(cluster.head, tmp_path, "hurt", *BANDIT)
     driver.wait_for_lines(3)
     cluster.one(REPLICA)[1].kill()
     same_search(driver.finish(), calm_bandit)
@@ -187,7 +140,7 @@ def test_a_killed_model_replica_is_replaced(cluster: Cluster, calm_bandit: Path,
 def test_a_killed_trainer_goes_on_from_its_checkpoint(
     cluster: Cluster, calm_grpo: Path, tmp_path: Path
 ) -> None:
-    driver = Driver(cluster.head, tmp_path, "hurt", *GRPO)
+    driver = joined(cluster.head, tmp_path, "hurt", *GRPO)
     driver.wait_for_lines(3)
     cluster.one(TRAINER)[1].kill()
     same_training(driver.finish(), calm_grpo)
@@ -205,9 +158,9 @@ def test_a_killed_judge_actor_loses_and_doubles_no_label(cluster: Cluster, tmp_p
         table = pd.DataFrame([json.loads(line) for line in file.open()])
         return table[["pair", "choice"]].sort_values("pair", ignore_index=True)
 
-    calm = labels(Driver(cluster.head, tmp_path, "calm", *words).finish())
+    calm = labels(joined(cluster.head, tmp_path, "calm", *words).finish())
     cluster.server.reset()
-    driver = Driver(cluster.head, tmp_path, "hurt", *words)
+    driver = joined(cluster.head, tmp_path, "hurt", *words)
     driver.wait(lambda: cluster.server.stats().requests >= 100)
     cluster.one(ASKER)[1].kill()
     found = labels(driver.finish())
@@ -218,7 +171,7 @@ def test_a_killed_judge_actor_loses_and_doubles_no_label(cluster: Cluster, tmp_p
 
 def test_a_run_that_only_one_machine_sees_is_refused(cluster: Cluster, tmp_path: Path) -> None:
     """`--runs URI` works in a folder of the driver's machine: the workers of others would not see it."""
-    driver = Driver(cluster.head, tmp_path, "far", *BANDIT, runs=f"file://{tmp_path}/there")
+    driver = joined(cluster.head, tmp_path, "far", *BANDIT, runs=f"file://{tmp_path}/there")
     assert driver.process.wait(300) == 2
     said = driver.log.read_text()
     assert "The cluster has 3 nodes" in said
@@ -227,7 +180,7 @@ def test_a_run_that_only_one_machine_sees_is_refused(cluster: Cluster, tmp_path:
 
 
 def test_a_lost_machine_costs_no_step(cluster: Cluster, calm_grpo: Path, tmp_path: Path) -> None:
-    driver = Driver(cluster.head, tmp_path, "lost", *GRPO)
+    driver = joined(cluster.head, tmp_path, "lost", *GRPO)
     driver.wait_for_lines(3)
     node, trainer = cluster.one(TRAINER)
     assert node is not cluster.head.main
@@ -244,8 +197,8 @@ def test_a_dead_head_and_a_restart_resume_to_the_same_result(
     head = cluster.head
     cluster.complete()
     drivers = [
-        (Driver(head, tmp_path, "bandit", *BANDIT), BANDIT),
-        (Driver(head, tmp_path, "grpo", *GRPO), GRPO),
+        (joined(head, tmp_path, "bandit", *BANDIT), BANDIT),
+        (joined(head, tmp_path, "grpo", *GRPO), GRPO),
     ]
     for driver, _ in drivers:
         driver.wait_for_lines(3)
@@ -260,6 +213,6 @@ def test_a_dead_head_and_a_restart_resume_to_the_same_result(
     head.nodes.clear()
     head.restart()
     head.add_node(cpus=2)
-    again = [Driver(head, tmp_path, one.folder.name, *words, "--resume") for one, words in drivers]
+    again = [joined(head, tmp_path, one.folder.name, *words, "--resume") for one, words in drivers]
     same_search(again[0].finish(), calm_bandit)
     same_training(again[1].finish(), calm_grpo)

@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from rlpersona.storage import Place, open_place
-from tests.heads import tree
+from tests.processes import tree
 from tests.s3_server import s3_server
 from tests.support import wait_until
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import sys
 from pathlib import Path
 
 import psutil
 
 from rlpersona.tasks.nano import questions
+from tests.processes import Driver
 from tests.support import wait_until
 
 SECOND = "sft-dpo"
@@ -33,12 +32,10 @@ def write_rows(path: Path) -> None:
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
 
 
-class Driver:
+class Stages(Driver):
     """`rlpersona dpo` in a process of its own."""
 
     def __init__(self, root: Path, name: str, *flags: str) -> None:
-        self.folder = root / name
-        self.log = root / f"{name}.log"
         file = root / "rows.jsonl"
         if not file.exists():
             write_rows(file)
@@ -50,9 +47,7 @@ class Driver:
             *("stages.dpo.recipe.max_steps=40", "stages.dpo.recipe.learning_rate=1e-3"),
             *("stages.dpo.recipe.batch=4", "stages.dpo.recipe.checkpoint_every=4"),
         ]
-        command = [sys.executable, "-m", "rlpersona.cli", "dpo", *settings, f"name={name}", *flags]
-        with self.log.open("a") as log:
-            self.process = psutil.Popen([*command, "--runs", str(root)], stdout=log, stderr=log)
+        super().__init__(root, name, "dpo", *settings, *flags)
 
     def steps(self) -> list[int]:
         """Steps of the second stage written so far."""
@@ -61,8 +56,7 @@ class Driver:
         return [json.loads(line)["step"] for line in lines]
 
     def wait_for_step(self, step: int) -> None:
-        wait_until(lambda: step in self.steps() or self.process.poll() is not None, 900)
-        assert self.process.poll() is None, self.log.read_text()
+        self.wait(lambda: step in self.steps())
 
     def train(self) -> None:
         """Let the second stage end; what would follow is not waited for."""
@@ -72,37 +66,25 @@ class Driver:
         self.process.terminate()
         self.process.wait(120)
 
-    def workers(self) -> list[psutil.Process]:
-        """Live Train workers of this driver."""
-        found = []
-        for child in self.process.children(recursive=True):
-            try:
-                if "ray::RayTrainWorker" in " ".join(child.cmdline()):
-                    found.append(child)
-            except psutil.NoSuchProcess:
-                continue
-        return found
-
 
 def test_a_twice_killed_second_stage_ends_with_the_weights_of_an_undisturbed_one(tmp_path: Path) -> None:
-    calm = Driver(tmp_path, "calm")
+    calm = Stages(tmp_path, "calm")
     calm.train()
 
-    driver = Driver(tmp_path, "killed")
+    driver = Stages(tmp_path, "killed")
     driver.wait_for_step(10)
-    (worker,) = driver.workers()
+    (worker,) = driver.below("ray::RayTrainWorker")
     worker.send_signal(signal.SIGKILL)
     driver.wait_for_step(22)
-    (second,) = driver.workers()
+    (second,) = driver.below("ray::RayTrainWorker")
     assert second.pid != worker.pid, "the dead worker was replaced, and its successor went on"
-    os.kill(driver.process.pid, signal.SIGKILL)
-    driver.process.wait()
+    driver.kill()
     assert not (driver.folder / "stages" / SECOND / "done.json").exists(), "killed too late"
     assert not psutil.wait_procs([second], timeout=120)[1], "nobody goes on training without a driver"
     first = driver.folder / "stages" / "sft" / "metrics.jsonl"
     trained_at = first.stat().st_mtime_ns
 
-    again = Driver(tmp_path, "killed", "--resume")
+    again = Stages(tmp_path, "killed", "--resume")
     again.train()
     assert first.stat().st_mtime_ns == trained_at, "a trained stage is not trained again"
     record = json.loads((again.folder / "stages" / SECOND / "done.json").read_text())

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
 import psutil
 import pytest
 
-from tests.support import wait_until
+from tests.processes import Driver
 
 STEPS = 6
 SETTINGS = [
@@ -35,36 +32,21 @@ SETTINGS = [
 ]
 
 
-class Driver:
+class Training(Driver):
     """`rlpersona grpo` in a process of its own."""
 
     def __init__(self, root: Path, name: str, *flags: str) -> None:
-        self.folder = root / name
-        command = [sys.executable, "-m", "rlpersona.cli", "grpo", *SETTINGS, f"name={name}", *flags]
-        self.log = (root / f"{name}.log").open("a")
-        self.process = psutil.Popen(
-            [*command, "--runs", str(root)], stdout=self.log, stderr=subprocess.STDOUT, text=True
-        )
+        super().__init__(root, name, "grpo", *SETTINGS, *flags)
 
     def steps(self) -> int:
-        """Steps logged so far."""
+        """Updates logged so far."""
         metrics = self.folder / "metrics.jsonl"
         return metrics.read_text().count('"loss"') if metrics.exists() else 0
 
-    def wait_for_steps(self, steps: int) -> None:
-        wait_until(lambda: self.steps() >= steps or self.process.poll() is not None, 240)
-        assert self.process.poll() is None, Path(self.log.name).read_text()
-
-    def finish(self) -> None:
-        assert self.process.wait(300) == 0, Path(self.log.name).read_text()
-
     def worker(self) -> psutil.Process:
         """The Ray Train worker."""
-        found = [
-            c for c in self.process.children(recursive=True) if "RayTrainWorker" in " ".join(c.cmdline())
-        ]
-        assert len(found) == 1
-        return found[0]
+        (found,) = self.below("RayTrainWorker")
+        return found
 
 
 def weights(folder: Path) -> dict[str, bytes]:
@@ -90,7 +72,7 @@ def assert_same(folder: Path, undisturbed: Path) -> None:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    driver = Driver(tmp_path_factory.mktemp("undisturbed"), "calm")
+    driver = Training(tmp_path_factory.mktemp("undisturbed"), "calm")
     driver.finish()
     assert [row["step"] for row in rows(driver.folder)] == list(range(STEPS + 1))
     assert set(weights(driver.folder)) == {
@@ -102,22 +84,21 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_killed_driver_resumes_to_the_same_weights_and_answers(
     undisturbed: Path, tmp_path: Path
 ) -> None:
-    driver = Driver(tmp_path, "killed")
-    driver.wait_for_steps(3)
+    driver = Training(tmp_path, "killed")
+    driver.wait(lambda: driver.steps() >= 3)
     worker = driver.worker()
-    os.kill(driver.process.pid, signal.SIGKILL)
-    driver.process.wait()
+    driver.kill()
     assert not (driver.folder / "done.json").exists(), "killed too late to show anything"
     _, alive = psutil.wait_procs([worker], timeout=60)
     assert not alive, "nobody goes on training without a driver"
-    Driver(tmp_path, "killed", "--resume").finish()
+    Training(tmp_path, "killed", "--resume").finish()
     assert json.loads((driver.folder / "done.json").read_text())["resumed_at"] in (2, 4)
     assert_same(driver.folder, undisturbed)
 
 
 def test_a_killed_worker_is_replaced_within_the_run(undisturbed: Path, tmp_path: Path) -> None:
-    driver = Driver(tmp_path, "hurt")
-    driver.wait_for_steps(3)
+    driver = Training(tmp_path, "hurt")
+    driver.wait(lambda: driver.steps() >= 3)
     driver.worker().send_signal(signal.SIGKILL)
     driver.finish()
     assert json.loads((driver.folder / "done.json").read_text())["resumed_at"] in (2, 4)

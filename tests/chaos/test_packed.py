@@ -7,7 +7,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from tests.chaos.test_sweep import Driver, assert_same
+from tests.chaos.test_sweep import Sweep, assert_same
 
 WORKER = "RayTrainWorker"  # Train's name for the process that trains
 PACKED = ("packed=4", "recipe.max_steps=12", "recipe.checkpoint_every=2")
@@ -15,41 +15,28 @@ PACKED = ("packed=4", "recipe.max_steps=12", "recipe.checkpoint_every=2")
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    driver = Driver(tmp_path_factory.mktemp("undisturbed"), "calm", *PACKED)
+    driver = Sweep(tmp_path_factory.mktemp("undisturbed"), "calm", *PACKED)
     driver.finish()
     return driver.folder
 
 
-def workers(driver: Driver) -> list[psutil.Process]:
-    """Live processes that train a pack."""
-    found = []
-    for child in driver.process.children(recursive=True):
-        try:
-            if WORKER in " ".join(child.cmdline()):
-                found.append(child)
-        except psutil.NoSuchProcess:
-            continue
-    return found
-
-
 def test_a_killed_pack_and_a_killed_driver_change_no_result(undisturbed: Path, tmp_path: Path) -> None:
-    driver = Driver(tmp_path, "hurt", *PACKED)
+    driver = Sweep(tmp_path, "hurt", *PACKED)
     driver.wait(lambda: any(3 in steps for steps in driver.logs().values()))
-    killed = workers(driver)
+    killed = driver.below(WORKER)
     assert killed
     for worker in killed:
         worker.kill()
     psutil.wait_procs(killed, timeout=60)
     before = max(max(steps) for steps in driver.logs().values())
     driver.wait(lambda: any(max(steps) > before for steps in driver.logs().values()))
-    left = workers(driver)
-    driver.process.kill()
-    driver.process.wait()
+    left = driver.below(WORKER)
+    driver.kill()
     assert not driver.done(), "killed too late to show anything"
     _, alive = psutil.wait_procs(left, timeout=60)
     assert not alive
 
-    again = Driver(tmp_path, "hurt", "--resume", *PACKED)
+    again = Sweep(tmp_path, "hurt", "--resume", *PACKED)
     again.finish()
     assert_same(again.folder, undisturbed)
     for steps in again.logs().values():

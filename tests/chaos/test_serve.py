@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 
 from rlpersona.runtime.ingress import find_haproxy
+from tests.processes import title_of, tree
 from tests.services import Service, service
 from tests.support import wait_until
 from tests.unit.serving.served_runs import bandit_run
@@ -37,10 +38,10 @@ def test_a_killed_replica_is_replaced_and_feedback_stays(tmp_path: Path) -> None
         status, late = reward(running, drawn[5], 1.0)
         assert (status, late["recorded"]) == (200, True)
         assert running.chat("bandit:search")["rlpersona"]["rewards"] == 6
-        family = psutil.Process(running.process.pid).children(recursive=True)
+        family = {one: title_of(one) for one in tree(running.process)[1:]}
         # Ray's two agents of a node wait a minute for its head.
-        ours = [one for one in family if "Agent" not in "".join(one.cmdline())]
-        assert any("haproxy" in "".join(one.cmdline()) for one in ours) or find_haproxy() is None
+        ours = [one for one, title in family.items() if "Agent" not in title]
+        assert any("haproxy" in title for title in family.values()) or find_haproxy() is None
         running.process.kill()
         wait_until(lambda: not listens(running.port), 60)
         wait_until(lambda: not [one for one in ours if alive(one)], 60)

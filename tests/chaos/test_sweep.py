@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
 import psutil
 import pytest
 
-from tests.support import wait_until
+from tests.processes import Driver
 
 SETTINGS = [
     "nano-length",
@@ -35,38 +32,11 @@ SETTINGS = [
 TRIAL = "ray::ImplicitFunc"  # Tune's name for the process of a function's trials
 
 
-class Driver:
+class Sweep(Driver):
     """`rlpersona sweep` in a process of its own."""
 
     def __init__(self, root: Path, name: str, *flags: str) -> None:
-        self.folder = root / name
-        command = [sys.executable, "-m", "rlpersona.cli", "sweep", *SETTINGS, f"name={name}", *flags]
-        self.log = (root / f"{name}.log").open("a")
-        self.process = psutil.Popen(
-            [*command, "--runs", str(root)], stdout=self.log, stderr=subprocess.STDOUT, text=True
-        )
-
-    def wait(self, condition: Callable[[], bool]) -> None:
-        """Until the condition holds; the driver must live."""
-        wait_until(lambda: condition() or self.process.poll() is not None, 300)
-        assert self.process.poll() is None, self.said()
-
-    def finish(self) -> None:
-        assert self.process.wait(600) == 0, self.said()
-
-    def said(self) -> str:
-        return Path(self.log.name).read_text()
-
-    def trials(self) -> list[psutil.Process]:
-        """Live processes of trials."""
-        found = []
-        for child in self.process.children(recursive=True):
-            try:
-                if TRIAL in " ".join(child.cmdline()):
-                    found.append(child)
-            except psutil.NoSuchProcess:
-                continue
-        return found
+        super().__init__(root, name, "sweep", *SETTINGS, *flags)
 
     def logs(self) -> dict[str, list[int]]:
         """The steps that each condition has logged."""
@@ -81,27 +51,26 @@ class Driver:
 
 @pytest.fixture(scope="module")
 def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    driver = Driver(tmp_path_factory.mktemp("undisturbed"), "calm")
+    driver = Sweep(tmp_path_factory.mktemp("undisturbed"), "calm")
     driver.finish()
     return driver.folder
 
 
 def test_a_killed_trial_and_a_killed_driver_change_no_result(undisturbed: Path, tmp_path: Path) -> None:
-    driver = Driver(tmp_path, "hurt")
+    driver = Sweep(tmp_path, "hurt")
     # A condition that has a checkpoint, and steps to come.
     driver.wait(lambda: any(2 in steps for steps in driver.logs().values()))
-    trials = driver.trials()
+    trials = driver.below(TRIAL)
     assert trials
     for trial in trials:
         trial.kill()
     driver.wait(lambda: bool(driver.done()))
-    driver.process.kill()
-    driver.process.wait()
+    driver.kill()
     assert len(driver.done()) < 4, "killed too late to show anything"
     _, alive = psutil.wait_procs(trials, timeout=60)
     assert not alive
 
-    again = Driver(tmp_path, "hurt", "--resume")
+    again = Sweep(tmp_path, "hurt", "--resume")
     again.finish()
     assert_same(again.folder, undisturbed)
     for steps in again.logs().values():

@@ -72,6 +72,14 @@ class Job:
         ]
         return [*processes, *(str(folder) for folder in folders if folder.exists())]
 
+    def at_work(self) -> bool:
+        """Whether Slurm's own process of the job's script is there."""
+        title = f"slurmstepd: [{self.number}.batch]"
+        return any(
+            " ".join(process.info["cmdline"] or ()).startswith(title)
+            for process in psutil.process_iter(["cmdline"])
+        )
+
 
 def test_a_job_leaves_the_run_that_the_command_leaves(slurm: Slurm, tmp_path: Path) -> None:
     job = Job(slurm, tmp_path / "runs", *QUICK, "name=batch")
@@ -103,6 +111,7 @@ def test_out_of_time_it_is_put_back_and_goes_on(
     slurm.run("scancel", "--batch", "--signal=USR1", job.number)
     wait_until(lambda: slurm.job(job.number)["Restarts"] == "1", 120)
     job.wait("PENDING")
+    wait_until(lambda: not job.at_work(), 60)
     slurm.run("scontrol", "update", f"JobId={job.number}", "StartTime=now")  # else in two minutes
     assert job.wait("COMPLETED", "FAILED", seconds=300)["JobState"] == "COMPLETED", job.said()
     assert "back into the queue" in job.said()
