@@ -21,10 +21,11 @@ SETTINGS = {
     "RAY_TRAIN_HEALTH_CHECK_INTERVAL_S": "0.1",
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # 107 MB for machines that are not preempted
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",  # it prints twice
-    "RAY_TRAIN_ENABLE_STATE_TRACKING": "1",  # shows training runs on the dashboard
 }
 # Without it Ray replaces 127.0.0.1 by the outer address. It counts when ray is first imported.
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
+# Shows trainings on the dashboard: a process more, for a page that outlives the job.
+JOINED = {"RAY_TRAIN_ENABLE_STATE_TRACKING": "1"}
 
 
 @contextmanager
@@ -41,7 +42,7 @@ def ray_session(
         ConfigError: no cluster answers at `address`.
     """
     address = address or os.environ.get("RAY_ADDRESS") or "local"
-    for name, value in {**SETTINGS, **(LOOPBACK if address == "local" else {})}.items():
+    for name, value in {**SETTINGS, **(LOOPBACK if address == "local" else JOINED)}.items():
         os.environ.setdefault(name, value)
     import ray
 

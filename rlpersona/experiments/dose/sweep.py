@@ -32,7 +32,7 @@ from rlpersona.report.sweep_progress import watch_trainings
 from rlpersona.rewards import OBJECTIVE
 from rlpersona.runtime.model import PooledModel
 from rlpersona.runtime.session import ray_session
-from rlpersona.runtime.sweep import run_trials
+from rlpersona.runtime.sweep import room, run_trials
 from rlpersona.store import SUMMARY, Run, opened
 from rlpersona.tasks.suite import Suite, load_suite
 from rlpersona.training.grpo import total_steps
@@ -88,14 +88,17 @@ def train(config: SweepConfig, inputs: Inputs, run: Run) -> pd.DataFrame:
     """Train what is not trained yet; the table of cells, with how each training ended."""
     recipe, suite = config.recipe, inputs.suite
     configs = {one.id: one.config for one in inputs.conditions}
-    left = any(not is_done(run, name) for name in configs)
+
+    def left() -> list[str]:
+        return [name for name in configs if not is_done(run, name)]
+
     steps = total_steps(config, len(suite.train))
     with watch_trainings([folder_of(run, name) for name in configs], steps):
-        if config.packed and left:
+        if config.packed and left():
             train_packs(run, config, configs, suite.train, suite.held_out)
         errors = run_trials(
             partial(train_condition, run, configs, suite.train, suite.held_out),
-            list(configs) if left else [],
+            left(),
             run.folder / TRIALS,
             at_once=config.at_once,
             workers=recipe.workers,
@@ -132,11 +135,17 @@ def table_of(config: SweepConfig, failed: dict[str, str]) -> pd.DataFrame:
 
 
 def read(config: SweepConfig, inputs: Inputs, run: Run, table: pd.DataFrame) -> pd.DataFrame:
-    """The completions of every trained condition on the evaluation prompts, with their measures."""
+    """The completions of every trained condition on the evaluation prompts, with their measures.
+
+    Drawn by as many replicas as trainings ran at a time, where there is room for them.
+    """
     import pandas as pd
 
     done = set(table.loc[table["status"] == "done", "id"])
-    with closing(PooledModel(config.model)) as model:
+    settings = config.model
+    fit = room(1, settings.cpus_per_replica, settings.gpus_per_replica)
+    replicas = max(settings.replicas, min(config.at_once, fit))
+    with closing(PooledModel(settings.model_copy(update={"replicas": replicas}))) as model:
         tables = [
             read_out(
                 one.config,
