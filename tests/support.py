@@ -41,7 +41,7 @@ class Finished:
 def rlpersona(*words: str, cwd: Path | None = None) -> subprocess.CompletedProcess[str]:
     """The command line in a process of its own."""
     command = [sys.executable, "-m", "rlpersona.cli", *words]
-    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=300, check=False)
+    return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=900, check=False)
 
 
 def wait_until(condition: Callable[[], bool], seconds: float) -> None:

@@ -106,7 +106,9 @@ class SweepConfig(GRPOConfig):
     controls: Annotated[tuple[Control, ...], *Levels] = ("none",)
     scalings: Annotated[tuple[Scaling, ...], *Levels] = ("none",)
     seeds: Annotated[tuple[Seed, ...], *Numbers] = (42, 123, 456)
-    at_once: int = Field(2, ge=1, description="trainings at a time, then replicas that read out, where CPUs and GPUs allow")
+    at_once: int = Field(
+        2, ge=1, description="trainings at a time, then replicas that read out, where CPUs and GPUs allow"
+    )
     retries: int = Field(2, ge=0, description="how often a failed training is tried again")
     packed: Annotated[int, Field(ge=1)] | bool = Field(
         False, description="train so many conditions in one process; true: as many as memory holds"

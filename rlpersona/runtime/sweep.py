@@ -94,7 +94,8 @@ def run_trials(
             found = tuner.fit()
         except RayError as error:
             raise cluster_gone(error) from error
-    errors = {str(r.config["name"]): _reason(r.error) for r in found if r.config is not None}
+    # A trial's folder has its name; its config is lost where its process died at once.
+    errors = {Path(result.path).name: _reason(result.error) for result in found}
     return {name: errors.get(name, "the trial was never run") for name in names}
 
 

@@ -33,7 +33,7 @@ def test_killed_in_a_role_the_run_ends_in_the_same_vectors(tmp_path: Path) -> No
     log = (tmp_path / "log.txt").open("w")
     command = [sys.executable, "-m", "rlpersona.cli", "axis", *SETTINGS, "--runs", str(killed)]
     process = subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT)
-    wait_until(lambda: bool(files(killed, "responses.parquet")) or process.poll() is not None, 180)
+    wait_until(lambda: bool(files(killed, "responses.parquet")) or process.poll() is not None, 400)
     os.kill(process.pid, signal.SIGKILL)
     process.wait()
     said = files(killed / "axis", "responses.parquet")

@@ -60,7 +60,7 @@ def test_killed_driver_resumes_to_the_same_result(undisturbed: Path, tmp_path: P
     workers = driver.below("ray::Holder") + driver.below("ray::RayTrainWorker")
     driver.kill()
     assert not (tmp_path / "killed" / "summary.json").exists(), "killed too late to show anything"
-    _, alive = psutil.wait_procs(workers, timeout=60)
+    _, alive = psutil.wait_procs(workers, timeout=120)
     assert len(workers) == 2
     assert not alive, "nobody goes on writing without a driver"
 

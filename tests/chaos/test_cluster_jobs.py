@@ -185,7 +185,7 @@ def test_a_lost_machine_costs_no_step(cluster: Cluster, calm_grpo: Path, tmp_pat
     node, trainer = cluster.one(TRAINER)
     assert node is not cluster.head.main
     node.kill()
-    _, alive = psutil.wait_procs([trainer], timeout=60)
+    _, alive = psutil.wait_procs([trainer], timeout=120)
     assert not alive
     same_training(driver.finish(), calm_grpo)
 

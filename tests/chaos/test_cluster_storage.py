@@ -56,22 +56,22 @@ def test_a_run_goes_on_where_another_machine_died(
         query = f"?scheme=http&endpoint_override={endpoint}"
         uri, place = f"s3://bucket/runs{query}", open_place(f"s3://bucket/runs/far{query}")
         first = start(tmp_path, uri, tmp_path / "first")
-        wait_until(lambda: bool(rounds(place)) or first.poll() is not None, 240)
+        wait_until(lambda: bool(rounds(place)) or first.poll() is not None, 400)
         assert first.poll() is None, (tmp_path / "first.log").read_text()
         parts = tree(first)
         for part in parts:
             part.kill()
-        psutil.wait_procs(parts, timeout=60)
+        psutil.wait_procs(parts, timeout=120)
         copied = max(rounds(place))
         assert place.read("summary.json") is None, "killed too late to show anything"
 
         second = start(tmp_path, uri, tmp_path / "second", "--resume")
         calm = start(tmp_path, str(tmp_path / "calm"), tmp_path / "calm-scratch")
-        assert second.wait(400) == 0, (tmp_path / "second.log").read_text()
+        assert second.wait(600) == 0, (tmp_path / "second.log").read_text()
         assert "waiting 30 s for a sign of life" in (tmp_path / "second.log").read_text()
         for name in place.files():
             place.fetch(name, tmp_path / "there" / "far" / name)
-    assert calm.wait(400) == 0, (tmp_path / "calm-scratch.log").read_text()
+    assert calm.wait(600) == 0, (tmp_path / "calm-scratch.log").read_text()
     ours, theirs = tmp_path / "there" / "far", tmp_path / "calm" / "far"
     assert copied >= 3
     for name in ("events", "personas", "validation"):

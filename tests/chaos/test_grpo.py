@@ -89,7 +89,7 @@ def test_a_killed_driver_resumes_to_the_same_weights_and_answers(
     worker = driver.worker()
     driver.kill()
     assert not (driver.folder / "done.json").exists(), "killed too late to show anything"
-    _, alive = psutil.wait_procs([worker], timeout=60)
+    _, alive = psutil.wait_procs([worker], timeout=120)
     assert not alive, "nobody goes on training without a driver"
     Training(tmp_path, "killed", "--resume").finish()
     assert json.loads((driver.folder / "done.json").read_text())["resumed_at"] in (2, 4)

@@ -106,7 +106,7 @@ def drive(server: Server, ledger: Path, *what: str) -> subprocess.CompletedProce
     """Run a driver; everything that it prints is kept beside the ledger."""
     command = [sys.executable, "-c", DRIVER, str(ledger), server.base_url, *(what or ("never", "0", ""))]
     root = Path(__file__).resolve().parents[2]
-    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=300, check=False)
     with (ledger.parent / "printed.log").open("a") as log:
         log.write(done.stdout + done.stderr)
     return done

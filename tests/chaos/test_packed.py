@@ -27,13 +27,13 @@ def test_a_killed_pack_and_a_killed_driver_change_no_result(undisturbed: Path, t
     assert killed
     for worker in killed:
         worker.kill()
-    psutil.wait_procs(killed, timeout=60)
+    psutil.wait_procs(killed, timeout=120)
     before = max(max(steps) for steps in driver.logs().values())
     driver.wait(lambda: any(max(steps) > before for steps in driver.logs().values()))
     left = driver.below(WORKER)
     driver.kill()
     assert not driver.done(), "killed too late to show anything"
-    _, alive = psutil.wait_procs(left, timeout=60)
+    _, alive = psutil.wait_procs(left, timeout=120)
     assert not alive
 
     again = Sweep(tmp_path, "hurt", "--resume", *PACKED)

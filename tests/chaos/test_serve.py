@@ -27,7 +27,7 @@ def test_a_killed_replica_is_replaced_and_feedback_stays(tmp_path: Path) -> None
         (replica,) = running.replicas()
         children = replica.children(recursive=True)
         replica.send_signal(signal.SIGKILL)
-        wait_until(lambda: answers(running), 180)
+        wait_until(lambda: answers(running), 300)
         assert running.replicas()[0].pid != replica.pid
         assert not [child for child in children if child.is_running()]
         assert running.chat("base")["choices"] == before
@@ -43,8 +43,8 @@ def test_a_killed_replica_is_replaced_and_feedback_stays(tmp_path: Path) -> None
         ours = [one for one, title in family.items() if "Agent" not in title]
         assert any("haproxy" in title for title in family.values()) or find_haproxy() is None
         running.process.kill()
-        wait_until(lambda: not listens(running.port), 60)
-        wait_until(lambda: not [one for one in ours if alive(one)], 60)
+        wait_until(lambda: not listens(running.port), 120)
+        wait_until(lambda: not [one for one in ours if alive(one)], 120)
 
 
 def listens(port: int) -> bool:

@@ -67,7 +67,7 @@ def test_a_killed_trial_and_a_killed_driver_change_no_result(undisturbed: Path, 
     driver.wait(lambda: bool(driver.done()))
     driver.kill()
     assert len(driver.done()) < 4, "killed too late to show anything"
-    _, alive = psutil.wait_procs(trials, timeout=60)
+    _, alive = psutil.wait_procs(trials, timeout=120)
     assert not alive
 
     again = Sweep(tmp_path, "hurt", "--resume")

@@ -197,7 +197,7 @@ def test_sigkill_in_the_middle_loses_no_answer_and_changes_none(
     command += ["--runs", str(folder.parent)]
     old = set((folder / "evaluation").rglob("*.parquet"))
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    wait_until(lambda: bool(set((folder / "evaluation").rglob("[0-9]*.parquet")) - old), 120)
+    wait_until(lambda: bool(set((folder / "evaluation").rglob("[0-9]*.parquet")) - old), 400)
     process.send_signal(signal.SIGKILL)
     process.wait()
     kept = set((folder / "evaluation" / "responses").rglob("[0-9]*.parquet")) - old

@@ -40,7 +40,7 @@ print(json.dumps(rows))
 
 def test_the_job_trains_reads_out_and_says_what_changed(tmp_path: Path) -> None:
     command = [sys.executable, str(ROOT / "jobs/grpo.py"), *TINY, "name=tiny", "--runs", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=900, check=False)
     assert done.returncode == 0, done.stderr
     folder = tmp_path / "tiny"
     assert "step 2/2" in done.stderr
@@ -76,7 +76,7 @@ def test_vllm_writes_with_the_weights_that_are_trained(tmp_path: Path) -> None:
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     command = [sys.executable, "-c", VLLM, str(tmp_path)]
     done = subprocess.run(
-        command, capture_output=True, text=True, timeout=300, check=False, env=environment, cwd=ROOT
+        command, capture_output=True, text=True, timeout=900, check=False, env=environment, cwd=ROOT
     )
     assert done.returncode == 0, done.stderr
     rows = json.loads(done.stdout.splitlines()[-1])

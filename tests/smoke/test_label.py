@@ -127,7 +127,7 @@ def test_a_judge_behind_an_api_is_paid_once_and_its_bias_is_shown(tmp_path: Path
             env=environment,
             capture_output=True,
             text=True,
-            timeout=300,
+            timeout=900,
             check=False,
         )
 

@@ -88,6 +88,6 @@ def test_the_notebook_reads_the_run(
 ) -> None:
     monkeypatch.setenv("RLPERSONA_RUN", str(quickstart.folder))
     book = nbformat.read(notebook, as_version=4)
-    nbclient.NotebookClient(book, timeout=120, kernel_name="python3").execute()
+    nbclient.NotebookClient(book, timeout=300, kernel_name="python3").execute()
     texts = [output.get("text", "") for cell in book.cells for output in cell.get("outputs", [])]
     assert any("better than no persona" in text for text in texts)

@@ -51,7 +51,7 @@ class Job:
             ),
         )
 
-    def wait(self, *states: str, seconds: float = 240) -> dict[str, str]:
+    def wait(self, *states: str, seconds: float = 400) -> dict[str, str]:
         """What Slurm says once the job is in one of `states`."""
         try:
             wait_until(lambda: self.slurm.job(self.number)["JobState"] in states, seconds)
@@ -107,13 +107,13 @@ def test_out_of_time_it_is_put_back_and_goes_on(
     runs = tmp_path / "runs"
     job = Job(slurm, runs, "bandit", "quickstart", "name=long")
     metrics = runs / "long" / "metrics.jsonl"
-    wait_until(lambda: metrics.exists() and metrics.read_text().count("\n") >= 12, 240)
+    wait_until(lambda: metrics.exists() and metrics.read_text().count("\n") >= 12, 400)
     slurm.run("scancel", "--batch", "--signal=USR1", job.number)
-    wait_until(lambda: slurm.job(job.number)["Restarts"] == "1", 120)
+    wait_until(lambda: slurm.job(job.number)["Restarts"] == "1", 240)
     job.wait("PENDING")
-    wait_until(lambda: not job.at_work(), 60)
+    wait_until(lambda: not job.at_work(), 120)
     slurm.run("scontrol", "update", f"JobId={job.number}", "StartTime=now")  # else in two minutes
-    assert job.wait("COMPLETED", "FAILED", seconds=300)["JobState"] == "COMPLETED", job.said()
+    assert job.wait("COMPLETED", "FAILED", seconds=400)["JobState"] == "COMPLETED", job.said()
     assert "back into the queue" in job.said()
     for name in ("events", "validation"):
         ours, theirs = (
@@ -126,7 +126,7 @@ def test_out_of_time_it_is_put_back_and_goes_on(
 def test_a_cancelled_job_ends_for_good(slurm: Slurm, tmp_path: Path) -> None:
     job = Job(slurm, tmp_path / "runs", *QUICK, "name=gone", "rounds=400")
     metrics = tmp_path / "runs" / "gone" / "metrics.jsonl"
-    wait_until(metrics.exists, 240)
+    wait_until(metrics.exists, 400)
     assert (ROOT / f".ray-{job.number}" / "token").stat().st_mode & 0o777 == 0o600
     slurm.run("scancel", job.number)
     said = job.wait("CANCELLED")

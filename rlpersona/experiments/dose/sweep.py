@@ -88,17 +88,14 @@ def train(config: SweepConfig, inputs: Inputs, run: Run) -> pd.DataFrame:
     """Train what is not trained yet; the table of cells, with how each training ended."""
     recipe, suite = config.recipe, inputs.suite
     configs = {one.id: one.config for one in inputs.conditions}
-
-    def left() -> list[str]:
-        return [name for name in configs if not is_done(run, name)]
-
+    left = any(not is_done(run, name) for name in configs)
     steps = total_steps(config, len(suite.train))
     with watch_trainings([folder_of(run, name) for name in configs], steps):
-        if config.packed and left():
+        if config.packed and left:
             train_packs(run, config, configs, suite.train, suite.held_out)
         errors = run_trials(
             partial(train_condition, run, configs, suite.train, suite.held_out),
-            left(),
+            list(configs) if left else [],
             run.folder / TRIALS,
             at_once=config.at_once,
             workers=recipe.workers,
