@@ -107,7 +107,7 @@ class SweepConfig(GRPOConfig):
     scalings: Annotated[tuple[Scaling, ...], *Levels] = ("none",)
     seeds: Annotated[tuple[Seed, ...], *Numbers] = (42, 123, 456)
     at_once: int = Field(
-        2, ge=1, description="trainings at a time, then replicas that read out, where CPUs and GPUs allow"
+        2, ge=1, description="trainings at a time, then replicas that read out, as CPUs and GPUs allow"
     )
     retries: int = Field(2, ge=0, description="how often a failed training is tried again")
     packed: Annotated[int, Field(ge=1)] | bool = Field(
