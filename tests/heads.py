@@ -21,7 +21,7 @@ from pathlib import Path
 
 import psutil
 
-from tests.processes import tree
+from tests.processes import send, tree
 from tests.support import wait_until
 
 BIN = Path(sys.executable).parent
@@ -29,6 +29,7 @@ RAY = str(BIN / "ray")
 HEAD_IP = "127.0.0.2"
 TOKEN = "0123456789abcdef0123456789abcdef"
 STARTS = 3
+DRAWN = random.SystemRandom()  # two processes with one seed would draw the same
 PATIENCE = 300  # seconds; a start takes eight on an idle machine
 
 
@@ -53,18 +54,15 @@ class Node:
 
     def kill(self) -> None:
         """SIGKILL for the raylet and all that runs on it, as when a machine is lost."""
-        for part in tree(self.process):
-            part.kill()
+        send(tree(self.process), signal.SIGKILL)
         self.process.wait(PATIENCE)
 
     def close(self) -> None:
         """End what is left, politely first, and remove its files."""
         parts = tree(self.process)
-        for part in parts:
-            part.send_signal(signal.SIGTERM)
+        send(parts, signal.SIGTERM)
         _, alive = psutil.wait_procs(parts, timeout=5)
-        for part in alive:
-            part.kill()
+        send(alive, signal.SIGKILL)
         psutil.wait_procs(alive, timeout=5)
         shutil.rmtree(self.folder, ignore_errors=True)
 
@@ -182,7 +180,7 @@ def running_head(folder: Path, cpus: int = 2) -> Iterator[Head]:
 def free_port() -> int:
     """A port of loopback that nobody listens at, below those that the system hands out by itself."""
     while True:
-        port = random.randint(20000, 32000)
+        port = DRAWN.randint(20000, 29999)
         with socket.socket() as probe:
             try:
                 probe.bind(("127.0.0.1", port))

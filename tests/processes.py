@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,6 +19,13 @@ def tree(process: psutil.Process) -> list[psutil.Process]:
         return [process, *process.children(recursive=True)]
     except psutil.NoSuchProcess:
         return []
+
+
+def send(parts: Iterable[psutil.Process], number: int) -> None:
+    """A signal to those that are still there: of a tree, some end with what they belong to."""
+    for part in parts:
+        with suppress(psutil.NoSuchProcess):
+            part.send_signal(number)
 
 
 def title_of(process: psutil.Process) -> str:
@@ -57,9 +64,13 @@ class Driver:
             )
 
     def wait(self, condition: Callable[[], bool]) -> None:
-        """Until the condition holds; the driver must live."""
-        wait_until(lambda: condition() or self.process.poll() is not None, 600)
-        assert self.process.poll() is None, self.log.read_text()
+        """Until the condition holds; the driver must live, and is ended where the wait is in vain."""
+        try:
+            wait_until(lambda: condition() or self.process.poll() is not None, 600)
+            assert self.process.poll() is None, self.log.read_text()
+        except BaseException:
+            self.close()
+            raise
 
     def wait_for_lines(self, lines: int) -> None:
         """Until the run has logged so many rounds or steps; the driver must live."""

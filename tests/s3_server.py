@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import itertools
 import json
 import subprocess
 import sys
@@ -34,6 +35,7 @@ class Objects:
         self.slow = slow
         self.kept: dict[str, tuple[bytes, float]] = {}
         self.parts: dict[str, dict[int, bytes]] = {}
+        self.numbers = itertools.count()
         self.seen: Counter[str] = Counter()
 
     async def answer(self, request: web.Request) -> web.StreamResponse:
@@ -93,7 +95,7 @@ class Objects:
 
     async def multipart(self, request: web.Request, key: str) -> web.Response:
         if "uploads" in request.query:
-            name = f"upload{len(self.parts)}"
+            name = f"upload{next(self.numbers)}"
             self.parts[name] = {}
             return xml(f"<InitiateMultipartUploadResult><UploadId>{name}</UploadId>", "Initiate")
         parts = self.parts.pop(request.query["uploadId"])

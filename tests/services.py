@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ from typing import Any
 
 import psutil
 
+from tests.heads import free_port
 from tests.processes import titled
 
 DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -70,9 +70,7 @@ class Service:
 @contextmanager
 def service(folder: Path, *words: str) -> Iterator[Service]:
     """A service over the runs in `folder/runs`, until the block ends."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     log = folder / f"serve-{port}.log"
     command = [sys.executable, "-m", "rlpersona.cli", "serve", *words, f"port={port}"]
     with log.open("w") as out:

@@ -21,6 +21,7 @@ from pathlib import Path
 import psutil
 
 from tests.heads import BIN, free_port
+from tests.processes import send, tree
 from tests.support import ROOT, wait_until
 
 NEEDED = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "scontrol", "sinfo")
@@ -53,6 +54,7 @@ MinJobAge=600
 PreemptMode=REQUEUE
 PreemptType=preempt/partition_prio
 SchedulerParameters=sched_interval=2,requeue_delay=0
+FirstJobId={first}
 NodeName=here NodeHostname={host} NodeAddr=127.0.0.1 Port={node} CPUs={cpus} State=UNKNOWN
 PartitionName=all Nodes=here Default=YES MaxTime=INFINITE State=UP
 """
@@ -110,7 +112,8 @@ def running_slurm(folder: Path, cpus: int = 2) -> Iterator[Slurm]:
     host = socket.gethostname().partition(".")[0]
     ports = {"controller": free_port(), "node": free_port()}
     slurm = Slurm(folder)
-    told = CONF.format(folder=folder, host=host, user=getpass.getuser(), cpus=cpus, **ports)
+    first = secrets.randbelow(1900) + 1  # the script names folders and ports by a job's number
+    told = CONF.format(folder=folder, host=host, user=getpass.getuser(), cpus=cpus, first=first, **ports)
     (folder / "slurm.conf").write_text(told)
     key = folder / "munge.key"
     key.write_bytes(secrets.token_bytes(64))
@@ -141,8 +144,7 @@ def running_slurm(folder: Path, cpus: int = 2) -> Iterator[Slurm]:
         yield slurm
     finally:
         for process in reversed(processes):
-            parts = [process, *process.children(recursive=True)]
-            process.send_signal(signal.SIGTERM)
+            parts = tree(process)
+            send([process], signal.SIGTERM)
             _, alive = psutil.wait_procs(parts, timeout=10)
-            for part in alive:
-                part.kill()
+            send(alive, signal.SIGKILL)

@@ -37,9 +37,9 @@ def evaluate(what: tuple[str, ...], save: Path | None, dry_run: bool, root: Path
     """Compare the models of a run anew, with more samples or another judge.
 
     WHAT is one or more runs, then key=value of `evaluation` and `judge` (runs of grpo and sweep:
-    `readout` and `judge`). Nothing is trained, and what is there already is not answered or judged
-    again. Several runs must be seeds of one experiment; their differences are then tested with the run
-    as the unit.
+    `readout`, `judge`, `nli=MODEL`, `flips=yes`). Nothing is trained, and what is there already is not
+    answered or judged again. Several runs must be seeds of one experiment; their differences are then
+    tested with the run as the unit.
 
     \b
       rlpersona evaluate nano-persuasion evaluation.samples=16

@@ -26,8 +26,8 @@ SHORTEST_KEY = 8
 def variables(named: Sequence[str], file: Path | None, environment: Mapping[str, str]) -> dict[str, str]:
     """The job's variables: `named` as NAME or NAME=VALUE, those of a `.env` file, and what goes unasked.
 
-    Unasked go the settings of this environment (RLPERSONA_*), so that the job resolves the same config,
-    and the names of key files.
+    Unasked go the settings of this environment (RLPERSONA_*, but for what is no part of a config), so
+    that the job resolves the same config, and the names of key files.
 
     Raises:
         ConfigError: a name that no variable has or that is not set, or the value of a key.

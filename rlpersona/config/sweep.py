@@ -111,5 +111,6 @@ class SweepConfig(GRPOConfig):
     )
     retries: int = Field(2, ge=0, description="how often a failed training is tried again")
     packed: Annotated[int, Field(ge=1)] | bool = Field(
-        False, description="train so many conditions in one process; true: as many as memory holds"
+        False,
+        description="train so many conditions in one process; true: `at_once` packs, or more for memory",
     )

@@ -129,7 +129,8 @@ class Cluster:
             if "does not exist" in error.message:
                 raise RunError(
                     f"The cluster at {self.address} knows no job '{id}'.",
-                    "A restarted head forgets its jobs; the run itself goes on with `rlpersona resume`.",
+                    "A restarted head forgets its jobs; the run goes on with `rlpersona resume` where "
+                    "its folder is seen, else with `rlpersona submit ... --resume`.",
                 ) from error
             raise
 

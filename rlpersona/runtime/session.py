@@ -22,6 +22,7 @@ SETTINGS = {
     "RAY_TRAIN_ENABLE_PREEMPTION_WATCHER": "0",  # 107 MB for machines that are not preempted
     "RAY_TRAIN_ENABLE_PRINT_PATCH": "0",  # it prints twice
 }
+STARTS = 3  # of a Ray on a busy machine
 # Without it Ray replaces 127.0.0.1 by the outer address. It counts when ray is first imported.
 LOOPBACK = {"RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0"}
 # Shows trainings on the dashboard: a process more, for a page that outlives the job.
@@ -62,20 +63,34 @@ def ray_session(
             ) from error
     else:
         lock_token()
-        ray.init(
-            address="local",
-            num_cpus=cpus,
-            num_gpus=gpus,
-            include_dashboard=True,  # without it Ray warns every second
-            dashboard_host="127.0.0.1",
-            _node_ip_address="127.0.0.1",
-            logging_level=logging.ERROR,
-            log_to_driver=False,
-        )
+        _start(cpus, gpus)
     try:
         yield
     finally:
         ray.shutdown()
+
+
+def _start(cpus: int | None, gpus: int | None) -> None:
+    """Start Ray on this machine; again where its parts did not find each other within Ray's own 30 s."""
+    import ray
+
+    for left in reversed(range(STARTS)):
+        try:
+            ray.init(
+                address="local",
+                num_cpus=cpus,
+                num_gpus=gpus,
+                include_dashboard=True,  # without it Ray warns every second
+                dashboard_host="127.0.0.1",
+                _node_ip_address="127.0.0.1",
+                logging_level=logging.ERROR,
+                log_to_driver=False,
+            )
+            return
+        except Exception as error:  # Ray raises no class of its own here
+            ray.shutdown()
+            if not left or "timed out during startup" not in str(error):
+                raise
 
 
 def knock(host: str, port: int) -> None:

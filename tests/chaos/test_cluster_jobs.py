@@ -22,7 +22,7 @@ from tests.support import ROOT
 BANDIT = [
     "bandit",
     "quickstart",
-    "rounds=12",
+    "rounds=18",
     "questions_per_round=96",
     "checkpoint_every=2",
     "validation.questions=20",
@@ -40,7 +40,7 @@ GRPO = [
     "recipe.batch=16",
     "recipe.num_generations=4",
     "recipe.max_completion=32",
-    "recipe.max_steps=8",
+    "recipe.max_steps=24",
     "recipe.checkpoint_every=1",
     "readout.samples=1",
     "readout.held_out=0",
@@ -160,6 +160,7 @@ def test_a_killed_judge_actor_loses_and_doubles_no_label(cluster: Cluster, tmp_p
 
     calm = labels(joined(cluster.head, tmp_path, "calm", *words).finish())
     cluster.server.reset()
+    cluster.server.faults(latency=0.5)  # time to kill
     driver = joined(cluster.head, tmp_path, "hurt", *words)
     driver.wait(lambda: cluster.server.stats().requests >= 100)
     cluster.one(ASKER)[1].kill()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import psutil
 import pytest
 
 from rlpersona.storage import Place, open_place
-from tests.processes import tree
+from tests.processes import send, tree
 from tests.s3_server import s3_server
 from tests.support import wait_until
 
@@ -59,8 +60,7 @@ def test_a_run_goes_on_where_another_machine_died(
         wait_until(lambda: bool(rounds(place)) or first.poll() is not None, 400)
         assert first.poll() is None, (tmp_path / "first.log").read_text()
         parts = tree(first)
-        for part in parts:
-            part.kill()
+        send(parts, signal.SIGKILL)
         psutil.wait_procs(parts, timeout=120)
         copied = max(rounds(place))
         assert place.read("summary.json") is None, "killed too late to show anything"

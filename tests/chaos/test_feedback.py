@@ -143,7 +143,7 @@ def test_killed_replicas_lose_and_double_nothing(tmp_path: Path) -> None:
     assert [number for number, _, _ in rewards] == list(range(1, len(rewards) + 1))
     acknowledged = {response for what, response, _ in said if what == "reward"}
     assert len(kept.keys() - acknowledged) <= 6, "at most what each life was about to say"
-    assert len(acknowledged) > 12
+    assert len(acknowledged) >= 12, "two of each of six lives"
     state = live_policy(Run(tmp_path / "search")).state()
     assert state["policy"] == replayed(tmp_path)
     assert state["seen"] == len(rewards)

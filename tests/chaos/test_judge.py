@@ -5,10 +5,12 @@ The drivers are real processes that join one Ray; the judge is a real server tha
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -211,9 +213,10 @@ def test_the_key_is_found_nowhere(server: Server, cluster: Path, tmp_path: Path)
     with Ledger.open(ledger) as whole:
         whole.export(tmp_path)
     searched = 0
-    for folder in (tmp_path, cluster):
-        for file in folder.rglob("*"):
-            if file.is_file():
-                searched += 1
-                assert CANARY.encode() not in file.read_bytes(), file
+    places = [place for folder in (tmp_path, cluster) for place in os.walk(folder)]
+    for file in (Path(folder, name) for folder, _, names in places for name in names):
+        with suppress(OSError):  # of Ray's, some go, and some are sockets
+            content = file.read_bytes()
+            searched += 1
+            assert CANARY.encode() not in content, file
     assert searched > 20, "Ray's logs and the run's files"

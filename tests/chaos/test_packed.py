@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 
 import psutil
 import pytest
 
 from tests.chaos.test_sweep import Sweep, assert_same
+from tests.processes import send
 
 WORKER = "RayTrainWorker"  # Train's name for the process that trains
 PACKED = ("packed=4", "recipe.max_steps=12", "recipe.checkpoint_every=2")
@@ -25,11 +27,10 @@ def test_a_killed_pack_and_a_killed_driver_change_no_result(undisturbed: Path, t
     driver.wait(lambda: any(3 in steps for steps in driver.logs().values()))
     killed = driver.below(WORKER)
     assert killed
-    for worker in killed:
-        worker.kill()
+    send(killed, signal.SIGKILL)
     psutil.wait_procs(killed, timeout=120)
-    before = max(max(steps) for steps in driver.logs().values())
-    driver.wait(lambda: any(max(steps) > before for steps in driver.logs().values()))
+    before = max(max(steps, default=-1) for steps in driver.logs().values())
+    driver.wait(lambda: any(max(steps, default=-1) > before for steps in driver.logs().values()))
     left = driver.below(WORKER)
     driver.kill()
     assert not driver.done(), "killed too late to show anything"

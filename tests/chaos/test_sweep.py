@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import signal
 from pathlib import Path
 
 import pandas as pd
 import psutil
 import pytest
 
-from tests.processes import Driver
+from tests.processes import Driver, send
 
 SETTINGS = [
     "nano-length",
@@ -62,8 +63,7 @@ def test_a_killed_trial_and_a_killed_driver_change_no_result(undisturbed: Path, 
     driver.wait(lambda: any(2 in steps for steps in driver.logs().values()))
     trials = driver.below(TRIAL)
     assert trials
-    for trial in trials:
-        trial.kill()
+    send(trials, signal.SIGKILL)
     driver.wait(lambda: bool(driver.done()))
     driver.kill()
     assert len(driver.done()) < 4, "killed too late to show anything"

@@ -91,7 +91,7 @@ def test_a_ticket_is_used_once_at_a_time() -> None:
 
 def test_a_killed_actor_is_replaced_and_only_its_unfinished_items_repeated(tmp_path: Path) -> None:
     trace = tmp_path / "begun"
-    with Fanout[int, int](partial(doubling, 0.3, trace)) as fanout:
+    with Fanout[int, int](partial(doubling, 1.0, trace)) as fanout:
         for number in range(100, 110):
             fanout.put(number, number)
         results = drain(fanout)

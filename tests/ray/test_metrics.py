@@ -67,11 +67,11 @@ class Prometheus:
 
     def total(self, metric: metrics.Metric, **labels: str) -> float:
         """The sum over the series that have these labels."""
-        found = [one for one in self.last.values() if one.name == metric.exported]
+        found = [one for one in list(self.last.values()) if one.name == metric.exported]
         return sum(one.value for one in found if labels.items() <= one.labels.items())
 
     def names(self) -> set[str]:
-        return {one.name for one in self.last.values()}
+        return {one.name for one in list(self.last.values())}
 
     def _scrape(self) -> None:
         while not self._over.wait(1):
@@ -102,7 +102,10 @@ def test_a_run_shows_its_metrics_and_every_query_of_the_dashboard_finds_one(tmp_
         drift = {"step": 3, "drift/axis/base_text": 0.25, "drift/trait truth/batch_text": -1.0}
         Gauges("short").show("", tmp_path, Update([drift], anew=False, fresh=1))
         names = {metric.exported for metric in metrics.ALL}
-        wait_until(lambda: seen.names() >= names, REPORTED)
+        # A report may fall between the judge's calls.
+        wait_until(
+            lambda: seen.names() >= names and seen.total(metrics.JUDGE_CALLS, run="short") == 3, REPORTED
+        )
 
     log = [json.loads(row) for row in (tmp_path / "short/metrics.jsonl").read_text().splitlines()]
     assert seen.total(metrics.STEP, run="short", part="") == 3

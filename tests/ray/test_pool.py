@@ -95,9 +95,7 @@ def test_parts_are_taken_only_as_replicas_get_free(pool: ReplicaPool[Worker]) ->
 def test_both_replicas_work_and_are_processes_of_their_own(pool: ReplicaPool[Worker]) -> None:
     assert len(set(pool.pids())) == 2
     assert os.getpid() not in pool.pids()
-    started = time.monotonic()
-    pool.map("square", [(x, 0.2) for x in range(10)])
-    assert time.monotonic() - started < 1.8  # 2 s one after the other
+    assert set(pool.map("where", [(0.2,)] * 10)) == set(pool.pids())
 
 
 def test_an_error_in_the_method_travels_as_itself(pool: ReplicaPool[Worker]) -> None:

@@ -11,6 +11,7 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from rlpersona.errors import ServeError
 from rlpersona.runtime.haproxy import mended
 from rlpersona.runtime.ingress import find_haproxy, front_door
 from rlpersona.runtime.serve import Shape, deployed, environment, refuse_taken, run, serving
+from tests.heads import free_port
 
 
 class Echo:
@@ -50,12 +52,6 @@ class Broken(Echo):
 
     def __init__(self) -> None:
         raise ServeError("the weights are gone")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 PORT = free_port()
@@ -109,12 +105,12 @@ def test_the_client_is_known_behind_the_front_door() -> None:
 
 def test_nothing_listens_beyond_this_machine() -> None:
     me = psutil.Process()
-    listening = [
-        (process.name(), connection.laddr)
-        for process in me.children(recursive=True)
-        for connection in process.net_connections("inet")
-        if connection.status == psutil.CONN_LISTEN
-    ]
+    listening = []
+    for process in me.children(recursive=True):
+        with suppress(psutil.Error):  # it ended meanwhile
+            links = process.net_connections("inet")
+            own = [link.laddr for link in links if link.status == psutil.CONN_LISTEN]
+            listening += [(process.name(), address) for address in own]
     assert any(address.port == PORT for _, address in listening)
     local = ("127.0.0.1", "::1", "::ffff:127.0.0.1")
     assert not [one for one in listening if one[1].ip not in local]

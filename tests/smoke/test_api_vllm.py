@@ -6,7 +6,7 @@ import asyncio
 import importlib.util
 import json
 import os
-import socket
+import signal
 import subprocess
 import sys
 import time
@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal
 
+import psutil
 import pytest
 
 from rlpersona.config import ModelConfig
@@ -24,6 +25,8 @@ from rlpersona.models import load_model, nano
 from rlpersona.models.api import provider_for
 from rlpersona.models.api.model import ApiModel
 from rlpersona.types import ApiCall, ApiReply, Message, Prompt, Sampling
+from tests.heads import free_port
+from tests.processes import send, tree
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("vllm") is None, reason="vLLM is not installed")
 
@@ -32,9 +35,7 @@ QUESTIONS = ("What is the capital of France?", "What is 3 + 4?", "Who are you?")
 
 @pytest.fixture(scope="module")
 def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     log = tmp_path_factory.mktemp("vllm") / "server.log"
     command = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(nano.path())]
     command += ["--served-model-name", "nano", "--host", "127.0.0.1", "--port", str(port)]
@@ -44,19 +45,18 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     command += ["--structured-outputs-config", '{"backend": "xgrammar", "disable_any_whitespace": true}']
     with log.open("w") as out:
         env = {**os.environ, "TORCHDYNAMO_DISABLE": "1", "VLLM_CPU_OMP_THREADS_BIND": "nobind"}
-        server = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=env)
+        server = psutil.Popen(command, stdout=out, stderr=subprocess.STDOUT, env=env)
     try:
         wait_for_health(f"http://127.0.0.1:{port}/health", server, log)
         yield f"http://127.0.0.1:{port}/v1"
     finally:
-        server.terminate()
-        try:
-            server.wait(30)
-        except subprocess.TimeoutExpired:
-            server.kill()
+        parts = tree(server)
+        send([server], signal.SIGTERM)
+        _, alive = psutil.wait_procs(parts, timeout=30)
+        send(alive, signal.SIGKILL)
 
 
-def wait_for_health(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
+def wait_for_health(url: str, server: psutil.Popen, log: Path) -> None:
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     end = time.monotonic() + 240
     while True:

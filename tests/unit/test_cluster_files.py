@@ -118,6 +118,19 @@ def test_ray_start_knows_every_option_of_the_launcher(start_options: set[str]) -
     assert used <= start_options
 
 
+def test_every_command_of_the_launcher_is_whole() -> None:
+    """For YAML ` #` begins a comment, in the middle of a quoted word of the shell, too."""
+    config = yaml.safe_load((ROOT / "cluster.yaml").read_text())
+    commands = [
+        command for name, value in config.items() if name.endswith("commands") for command in value
+    ]
+    assert len(commands) > 8
+    for command in commands:
+        subprocess.run(["bash", "-n", "-c", command], check=True)
+    (exported,) = (command for command in commands if ">> ~/.bashrc" in command)
+    assert "HF_HOME=/shared/huggingface # rlpersona-env" in exported
+
+
 @pytest.mark.parametrize("name", KINDS)
 def test_kuberay_knows_every_field(name: str) -> None:
     loaded = read(name)

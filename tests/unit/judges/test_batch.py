@@ -267,7 +267,7 @@ def test_a_batch_that_appears_late_is_found(server: Server, ledger: Ledger) -> N
     late = threading.Thread(target=make)
     late.start()
     patient = client(server, "openai", ledger)
-    patient.pace = replace(PACE, appears_s=2.0)
+    patient.pace = replace(PACE, appears_s=20.0)
     assert good(patient.ask(calls), calls)
     late.join()
     assert server.stats().batches == 1

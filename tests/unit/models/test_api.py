@@ -212,7 +212,7 @@ def test_limits_are_read_and_kept_by_the_server(server: Server, name: Name) -> N
 
 
 def test_many_calls_share_one_provider(server: Server) -> None:
-    server.faults(latency=0.2)
+    server.faults(latency=2)
 
     async def run() -> list[tuple[ApiReply, Limits]]:
         provider = provider_for("openai", server.base_url, KEY)
