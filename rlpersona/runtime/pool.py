@@ -97,10 +97,8 @@ class ReplicaPool(Generic[T]):
         """`(index, result)` of every part as it is done; parts are taken only as replicas get free.
 
         An exception that the method raises is raised here, as itself. What is still under way then,
-        or when the caller stops early, is given up.
+        or when the caller stops early, is done in vain.
         """
-        import ray
-
         if not self._replicas:
             raise RuntimeError("this pool is closed")
         work = _Work(method, iter(enumerate(parts)))
@@ -113,9 +111,10 @@ class ReplicaPool(Generic[T]):
                         yield from self._collect(work, ref)
                 self._welcome(building)
         finally:
-            for ref, (_, _, replica) in work.sent.items():
+            # What is under way is left to end: ray.cancel of a part that waits leaves a gap in the order
+            # of the actor's calls, over which Ray 2.60 waits 30 s and then takes the replica for dead.
+            for _, _, replica in work.sent.values():
                 self._ended(work, replica)
-                ray.cancel(ref)
 
     def pids(self) -> list[int]:
         """Process ids of the replicas; 0 for one that is being replaced."""

@@ -109,11 +109,14 @@ def test_an_error_in_the_method_travels_as_itself(pool: ReplicaPool[Worker]) -> 
     assert pool.map("square", [(4,)]) == [16]
 
 
-def test_a_caller_may_stop_early(pool: ReplicaPool[Worker]) -> None:
-    for index, _ in pool.stream("square", ((x,) for x in range(10**9))):
-        if index > 20:
-            break
-    assert pool.map("square", [(x,) for x in range(5)]) == [0, 1, 4, 9, 16]
+def test_a_caller_may_stop_early_and_no_replica_is_lost_over_it(pool: ReplicaPool[Worker]) -> None:
+    before = pool.pids()
+    for _ in range(60):
+        for index, _ in pool.stream("square", ((x,) for x in range(10**9))):
+            if index > 20:
+                break
+        assert pool.map("square", [(x,) for x in range(5)]) == [0, 1, 4, 9, 16]
+    assert pool.pids() == before
 
 
 def test_threads_share_the_replicas_and_none_gets_anothers_results(pool: ReplicaPool[Worker]) -> None:
