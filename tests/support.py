@@ -44,9 +44,9 @@ def rlpersona(*words: str, cwd: Path | None = None) -> subprocess.CompletedProce
     return subprocess.run(command, cwd=cwd, capture_output=True, text=True, timeout=900, check=False)
 
 
-def wait_until(condition: Callable[[], bool], seconds: float) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float, every: float = 0.05) -> None:
     """Poll until the condition holds; AssertionError after `seconds`."""
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, f"waited {seconds} s in vain"
-        time.sleep(0.05)
+        time.sleep(every)

@@ -115,7 +115,7 @@ def six_lives(root: Path) -> list[list[Any]]:
     try:
         for life in range(1, 7):
             (name, process), *_ = working.items()
-            while len(told(root, name)) < 4 and process.poll() is None:
+            while len(told(root, name)) < 6 and process.poll() is None:
                 time.sleep(0.01)
             time.sleep(seed.uniform(0, 0.1))
             process.send_signal(signal.SIGKILL)
@@ -143,7 +143,7 @@ def test_killed_replicas_lose_and_double_nothing(tmp_path: Path) -> None:
     assert [number for number, _, _ in rewards] == list(range(1, len(rewards) + 1))
     acknowledged = {response for what, response, _ in said if what == "reward"}
     assert len(kept.keys() - acknowledged) <= 6, "at most what each life was about to say"
-    assert len(acknowledged) >= 12, "two of each of six lives"
+    assert len(acknowledged) > 12
     state = live_policy(Run(tmp_path / "search")).state()
     assert state["policy"] == replayed(tmp_path)
     assert state["seen"] == len(rewards)
